@@ -1,0 +1,42 @@
+# Guest tests: one static program per file of tests/guest, into build/guest/.
+#
+# musl and ET_EXEC by default; GUEST_PIE are static-PIE; GUEST_GLIBC are built a
+# second time, with glibc, as NAME.glibc.
+
+GUEST_DIR	:= tests/guest
+GUEST_OUT	:= build/guest
+GUEST_LIB	:= tap run-all
+GUEST_NAMES	:= $(filter-out $(GUEST_LIB),$(basename $(notdir $(wildcard $(GUEST_DIR)/*.c))))
+GUEST_PIE	:= $(filter proc_auxv mm_map sig_frame thread_basic libc_stdio,$(GUEST_NAMES))
+GUEST_GLIBC	:= $(filter thread_% futex_% libc_% smoke sig_frame,$(GUEST_NAMES))
+
+GUEST_MUSL_CC	?= musl-gcc
+GUEST_GLIBC_CC	?= gcc
+GUEST_CFLAGS	:= -std=gnu11 -O1 -Wall -Wextra -Werror -Wno-unused-result \
+		   -Wno-missing-field-initializers -pthread \
+		   -fno-stack-protector -fcf-protection=none
+GUEST_MUSL_INC	:= -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+
+GUEST_PROGS	:= $(GUEST_NAMES:%=$(GUEST_OUT)/bin/%) $(GUEST_GLIBC:%=$(GUEST_OUT)/bin/%.glibc)
+
+.PHONY: guest-tests
+guest-tests: $(GUEST_PROGS) $(GUEST_OUT)/run-all $(GUEST_OUT)/list
+
+$(GUEST_OUT)/bin/%.glibc: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
+	@mkdir -p $(@D)
+	$(GUEST_GLIBC_CC) $(GUEST_CFLAGS) -static -s -o $@ $< $(GUEST_DIR)/tap.c
+
+$(GUEST_OUT)/bin/%: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
+	@mkdir -p $(@D)
+	$(GUEST_MUSL_CC) $(GUEST_CFLAGS) $(GUEST_MUSL_INC) \
+		$(if $(filter $*,$(GUEST_PIE)),-fPIE -static-pie,-fno-pie -no-pie -static) \
+		-s -o $@ $< $(GUEST_DIR)/tap.c
+
+$(GUEST_OUT)/run-all: $(GUEST_DIR)/run-all.c mk/tests.mk
+	@mkdir -p $(@D)
+	$(GUEST_MUSL_CC) $(GUEST_CFLAGS) -static -no-pie -s -o $@ $<
+
+# Rewritten only when the set of programs changes.
+$(GUEST_OUT)/list: $(GUEST_PROGS)
+	@for p in $(sort $(notdir $(GUEST_PROGS))); do echo $$p; done > $@.new
+	@cmp -s $@.new $@ && rm $@.new && touch $@ || mv $@.new $@
