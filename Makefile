@@ -1,0 +1,49 @@
+# make run | make check | make | make lint | make bench: see README.md.
+
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-builtin-rules
+
+include mk/host.mk
+-include mk/kernel.mk
+-include mk/tests.mk
+
+# mk/kernel.mk names build/saker.elf and build/saker.bzImage here.
+KERNEL_OUTPUTS ?=
+
+# Installs what is missing, once; the stamp is as old as the list of packages it was made from.
+build/.setup: tools/setup
+	tools/setup
+	@mkdir -p build
+	@touch $@
+
+.PHONY: all setup run check check-full lint bench clean
+all: $(KERNEL_OUTPUTS) $(HOST_OUTPUTS)
+
+setup: build/.setup build/busybox/busybox build/linux/vmlinuz
+
+run: all
+	@./saker run
+
+check: setup all
+	@./saker test
+
+check-full: setup all
+	@./saker test --full
+
+bench: setup all
+	@./saker bench
+
+# Each program in tools/lint/ is one check; it prints what is wrong and exits 1.
+lint:
+	@tools/setup lint
+	@failed=0; for check in tools/lint/*; do \
+		[ -x "$$check" ] || continue; \
+		echo "lint: $${check##*/}"; \
+		"$$check" || failed=1; \
+	done; exit $$failed
+
+# The kept downloads and the BusyBox build stay: build/linux, build/busybox.
+clean:
+	@for path in build/* build/.setup; do \
+		case $$path in build/linux|build/busybox) ;; *) rm -rf "$$path";; esac; \
+	done
