@@ -1,0 +1,47 @@
+/*
+ * Thread contexts: kernel stack switch, FPU state, TLS bases.
+ * Contract: arch_thread_* of one thread are called by one CPU at a time.
+ */
+#pragma once
+
+#include <arch/trap.h>
+
+#define KSTACK_ORDER 2
+#define KSTACK_SIZE  (PAGE_SIZE << KSTACK_ORDER)	/* plus an unmapped guard page below */
+
+struct arch_thread {
+	u64 ksp;		/* saved kernel stack pointer while not running */
+	u64 kstack_top;		/* const after init; the user trapframe sits just below */
+	u64 fs_base, gs_base;	/* user's; gs_base is the inactive one while in the kernel */
+	void *fpu;		/* XSAVE area, 64-byte aligned, NULL for kernel threads */
+	u64 debug_regs[8];
+};
+
+/* The user register frame of a thread whose stack top is kstack_top. */
+static inline struct trapframe *arch_thread_frame(const struct arch_thread *at)
+{
+	return (struct trapframe *)at->kstack_top - 1;
+}
+
+/* Prepares a thread that will start in entry(arg) in kernel mode, interrupts on, after sched_thread_started(). */
+void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg);
+/* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  -ENOMEM for the FPU area. */
+MUST_USE int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct trapframe *tf);
+/* Copies FPU state, TLS bases of the running thread to a new one (fork). */
+void arch_thread_copy_user_state(struct arch_thread *to, struct arch_thread *from_current);
+void arch_thread_destroy(struct arch_thread *at);	/* frees the FPU area */
+/* Saves prev, loads next; returns in next's context.  Interrupts off, run queue lock held over it. */
+void arch_switch(struct arch_thread *prev, struct arch_thread *next);
+/* exec: clean registers, FPU defaults, TLS bases zero; user mode starts at ip with sp. */
+void arch_exec_reset(struct arch_thread *at, u64 ip, u64 sp);
+/* TLS base of the running thread.  -EPERM for a non-canonical or kernel address. */
+MUST_USE int arch_set_fs_base(u64 base);
+MUST_USE int arch_set_gs_base(u64 base);
+u64 arch_get_fs_base(void);
+u64 arch_get_gs_base(void);
+
+/* Signal frames need the FPU state in memory: size in bytes as XSAVE standard format (with Linux's sw_reserved), copy both ways.
+ * The running thread only.  load validates: -EINVAL for reserved bits, never a trap. */
+u32 arch_fpu_frame_size(void);
+MUST_USE int arch_fpu_save_user(uptr_t dst);
+MUST_USE int arch_fpu_load_user(uptr_t src);

@@ -1,0 +1,37 @@
+/* The processor's small operations.  Inline on x86-64; tests/host has its own. */
+#pragma once
+
+#include <base/attrs.h>
+
+static inline u64 irq_save(void)
+{
+	u64 f;
+
+	__asm__ volatile("pushfq; popq %0; cli" : "=r"(f) :: "memory");
+	return f;
+}
+static inline void irq_restore(u64 f)
+{
+	if (f & 0x200)
+		__asm__ volatile("sti" ::: "memory");
+}
+static inline void irq_enable(void) { __asm__ volatile("sti" ::: "memory"); }
+static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
+static inline bool irq_enabled(void)
+{
+	u64 f;
+
+	__asm__ volatile("pushfq; popq %0" : "=r"(f));
+	return f & 0x200;
+}
+static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+/* Enables interrupts and waits for one, with no window in between. */
+static inline void cpu_idle_wait(void) { __asm__ volatile("sti; hlt" ::: "memory"); }
+NORETURN void cpu_halt_forever(void);
+static inline u64 cpu_cycles(void)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return lo | (u64)hi << 32;
+}

@@ -1,0 +1,17 @@
+/*
+ * The register frame that every entry from user mode leaves at the top of the
+ * kernel stack, in the order of Linux's struct user_regs_struct (first 21
+ * words), so that ptrace and core files copy it as it is.
+ */
+#pragma once
+
+#include <base/attrs.h>
+
+struct trapframe {
+	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
+	u64 rax, rcx, rdx, rsi, rdi;
+	u64 orig_rax;		/* system call number, or (u64)-1 for other entries; error code during a trap */
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+static inline bool trapframe_is_user(const struct trapframe *tf) { return tf->cs & 3; }

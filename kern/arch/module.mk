@@ -1,0 +1,1 @@
+arch_deps := base core

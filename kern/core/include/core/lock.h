@@ -1,0 +1,62 @@
+/*
+ * Spinlocks and the rank checker.
+ *
+ * The kernel is not preempted in kernel mode: a thread gives up its CPU only
+ * where it sleeps, so a plain spin_lock() needs no further protection from
+ * other threads of this CPU.  A lock that an interrupt handler takes is of
+ * kind irq in spec/lockorder.tbl and is taken with spin_lock_irq().
+ * Debug builds check ranks (generated enum lock_rank), sleeping while a
+ * spinlock is held, a mixed interrupt state and unlock by another CPU.
+ *
+ * GUARD_SPIN(&l) / GUARD_IRQ(&l) hold the lock until the end of the scope.
+ */
+#pragma once
+
+#include <base/attrs.h>
+#include <base/atomic.h>
+#include <core/lockrank.h>	/* generated: enum lock_rank { LR_ZONE = 84, ... }, LOCK_RANK_NAMES */
+
+/* FIFO ticket lock: next ticket in the high half, ticket being served in the low. */
+typedef struct CAPABILITY("spinlock") spinlock {
+	u32 tickets;
+	u16 rank;		/* const after init */
+	u16 holder;		/* debug: cpu + 1 of the holder, 0: free */
+} spinlock_t;
+
+#define SPINLOCK_INIT(r) { .rank = (r) }
+
+void spin_init(spinlock_t *l, enum lock_rank rank);
+void spin_lock(spinlock_t *l) ACQUIRES(*l);
+void spin_unlock(spinlock_t *l) RELEASES(*l);
+MUST_USE bool spin_try_lock(spinlock_t *l) TRY_ACQUIRES(true, *l);
+/* Two locks of one rank: the caller orders them by address. */
+void spin_lock_nested(spinlock_t *l) ACQUIRES(*l);
+/* Interrupts off, then lock; the returned state goes to the unlock. */
+MUST_USE u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l);
+void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l);
+bool spin_is_held(const spinlock_t *l);		/* by this CPU in debug builds; by anyone else */
+#define assert_held(l) ASSERT(spin_is_held(l))
+
+/* Panics in debug builds when the caller may not sleep (spinlock held, interrupts off, in an interrupt). */
+void assert_may_sleep(void);
+/* For sleeping locks (sched): rank bookkeeping of the current thread, no-ops in release builds. */
+void lockrank_acquire(const void *lock, u16 rank, bool nested);
+void lockrank_release(const void *lock, u16 rank);
+
+struct guard_spin { spinlock_t *l; };
+struct guard_irq { spinlock_t *l; u64 irq; };
+static inline void guard_spin_drop(struct guard_spin *g) NO_LOCK_ANALYSIS { spin_unlock(g->l); }
+static inline void guard_irq_drop(struct guard_irq *g) NO_LOCK_ANALYSIS { spin_unlock_irq(g->l, g->irq); }
+static inline struct guard_spin guard_spin_take(spinlock_t *l) NO_LOCK_ANALYSIS
+{
+	spin_lock(l);
+	return (struct guard_spin){ l };
+}
+static inline struct guard_irq guard_irq_take(spinlock_t *l) NO_LOCK_ANALYSIS
+{
+	return (struct guard_irq){ l, spin_lock_irq(l) };
+}
+#define GUARD_SPIN(lp) \
+	struct guard_spin UNIQUE(guard_) __attribute__((cleanup(guard_spin_drop), unused)) = guard_spin_take(lp)
+#define GUARD_IRQ(lp) \
+	struct guard_irq UNIQUE(guard_) __attribute__((cleanup(guard_irq_drop), unused)) = guard_irq_take(lp)

@@ -1,0 +1,27 @@
+/*
+ * One-shot timers, per CPU, driven by the local APIC in one-shot mode: no
+ * periodic tick.  The callback runs in interrupt context with interrupts off,
+ * on the CPU that armed the timer, and may re-arm its own timer.
+ * The owner keeps struct timer alive until timer_cancel() returned.
+ */
+#pragma once
+
+#include <base/rbtree.h>
+
+struct timer {
+	struct rb_node node;	/* guarded by the CPU's timer lock */
+	u64 when_ns;		/* monotonic */
+	void (*fn)(struct timer *t);
+	u32 cpu;		/* where it is queued */
+	bool queued;
+};
+
+void timer_init(struct timer *t, void (*fn)(struct timer *t));
+/* Arms or re-arms.  A time already past fires as soon as interrupts are on.  Context: any. */
+void timer_arm(struct timer *t, u64 when_ns);
+/* True: it was armed and did not fire.  On return the callback is not running (waits for it if on another CPU). */
+bool timer_cancel(struct timer *t);
+/* As timer_cancel, without waiting: for use inside locks that the callback takes. */
+bool timer_try_cancel(struct timer *t);
+/* Called by arch's timer interrupt. */
+void timer_interrupt(void);

@@ -1,0 +1,1 @@
+dev_deps := base arch core mem sched vm vfs

@@ -1,0 +1,1 @@
+fs_deps := base arch core mem sched vm vfs dev ipc proc

@@ -1,0 +1,88 @@
+/*
+ * Start-up order.  Each step may use everything above it in this list and
+ * nothing below: the list is the order of the layers.  The boot CPU runs
+ * kernel_main() to its end and becomes its own idle loop; the rest of the boot
+ * (unpacking, first program) happens in a thread, where sleeping is allowed.
+ */
+#include <arch/machine.h>
+#include <arch/smp.h>
+#include <arch/upcall.h>
+#include <core/clock.h>
+#include <core/cmdline.h>
+#include <core/log.h>
+#include <core/panic.h>
+#include <core/rcu.h>
+#include <dev/random.h>
+#include <dev/tty.h>
+#include <fs/fs.h>
+#include <ipc/eventfd.h>
+#include <mem/mem.h>
+#include <mem/slab.h>
+#include <proc/task.h>
+#include <sched/futex.h>
+#include <sched/sched.h>
+#include <vfs/vfs.h>
+#include <vm/aspace.h>
+#include "init.h"
+
+static struct bootinfo *boot;
+
+static void read_log_options(void)
+{
+	if (cmdline_has("debug"))
+		log_set_console_level(LOG_DEBUG + 1);
+	else if (cmdline_has("quiet"))
+		log_set_console_level(LOG_WARN);
+	log_set_console_level((u32)cmdline_get_u64("loglevel", log_console_level()));
+	if (cmdline_has("panic")) {
+		char text[16];
+
+		(void)cmdline_get("panic", text, sizeof(text));
+		panic_timeout = text[0] == '-' ? -1 : (i32)cmdline_get_u64("panic", 0);
+	}
+}
+
+/* Runs as a kernel worker: may sleep. */
+static void boot_thread(void *arg)
+{
+	u32 cpus = arch_smp_start();
+
+	log_info("smp: %u of %u CPUs run", cpus, cpu_count());
+	dev_init();
+	init_mount_root();
+	init_unpack_initramfs(boot);
+	if (process_create_init(init_first_process, NULL))
+		panic_boot("no memory for the first process");
+}
+
+void kernel_main(struct bootinfo *bi)
+{
+	boot = bi;
+	arch_init_early(bi);
+	cmdline_init(bi->cmdline);
+	read_log_options();
+	mem_init(bi);
+	mem_init_slab();
+	arch_init_late();
+	sched_init();
+	rcu_start();
+	random_init();
+	futex_init();
+	vm_init();
+	vfs_init();
+	ipc_init();
+	proc_init();
+	procfs_init();
+	sysfs_init();
+	devfs_init();
+	log_info("Saker: boot by %s, %llu MiB of RAM", bi->protocol, (unsigned long long)mem_total_pages() >> 8);
+	if (!thread_spawn_kernel("boot", boot_thread, NULL))
+		panic_boot("no memory for the boot thread");
+	sched_start_cpu();
+}
+
+void kernel_main_secondary(u32 cpu)
+{
+	arch_init_secondary(cpu);
+	sched_start_cpu();
+}

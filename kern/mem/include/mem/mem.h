@@ -1,0 +1,39 @@
+/*
+ * Start-up of memory, statistics, reclaim.
+ */
+#pragma once
+
+#include <base/attrs.h>
+#include <base/list.h>
+
+struct bootinfo;
+
+/* Builds the frame array and the free lists from bi; after this page_alloc works.  panic_boot() when RAM is too small. */
+void mem_init(struct bootinfo *bi);
+void mem_init_slab(void);
+/* Returns the frames of [start, end) physical to the allocator (init text, boot data, initrd pieces that are not file pages). */
+void mem_free_boot_range(u64 start, u64 end);
+
+struct mem_stats {		/* in frames */
+	u64 total, free, cached_free, slab, kernel_stack, tables, anon, file, image, kernel, vmalloc;
+	u64 free_by_order[11];
+	u64 reclaimed, reclaim_runs, alloc_failures, zeroed_hits;
+};
+void mem_stats(struct mem_stats *out);		/* a snapshot, not exact while others allocate */
+u64 mem_free_pages(void);
+u64 mem_total_pages(void);
+
+/* Caches that can give memory back.  shrink frees about want frames, returns how many; may sleep; must not allocate. */
+struct mem_shrinker {
+	struct list link;
+	const char *name;
+	u32 order;		/* called in ascending order: 0 page cache, 1 images, 2 dentries */
+	u64 (*shrink)(struct mem_shrinker *s, u64 want);
+};
+void mem_shrinker_add(struct mem_shrinker *s);
+/* Runs the shrinkers until want frames came free or nothing more does.  Sleeps.  Returns frames freed. */
+u64 mem_reclaim(u64 want);
+/* For user pages: after reclaim failed, kills a process and waits a little.  Set once by proc.  True: try again. */
+extern bool (*mem_oom_hook)(void);
+/* Idle work: refills the pool of zeroed frames; returns false when there is nothing to do.  Interrupts on. */
+bool mem_idle_zero(void);

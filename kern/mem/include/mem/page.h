@@ -1,0 +1,97 @@
+/*
+ * Who owns a physical page frame.
+ *
+ * One struct page (32 bytes) per frame, in a virtually contiguous array that is
+ * backed only where RAM exists.  A frame is FREE (refs == 0, on a buddy list or
+ * in a per-CPU cache) or LIVE (refs >= 1).  Only the allocator moves a count
+ * between 0 and 1; everyone else changes a LIVE count.  An owner is a leaf
+ * entry that maps the frame, a page-cache slot, or a kernel pin.  A reference
+ * keeps the bytes and the struct in place; it does not grant write access.
+ * Context: any, interrupts included, unless noted.
+ */
+#pragma once
+
+#include <base/atomic.h>
+#include <base/bug.h>
+#include <arch/mmu.h>
+
+enum page_use {
+	PAGE_FREE,	/* on a buddy list; order valid on the head */
+	PAGE_CACHED,	/* free, in a per-CPU cache */
+	PAGE_RESERVED,	/* firmware, kernel image, hole: never allocated */
+	PAGE_KERNEL,	/* kernel data of any kind */
+	PAGE_SLAB,
+	PAGE_TABLE,	/* page table; refs counts its users, used counts live entries */
+	PAGE_ANON,	/* private memory of user programs */
+	PAGE_FILE,	/* page cache (owner: vm_object, index) */
+	PAGE_IMAGE,	/* initramfs file data mapped straight from the archive */
+	PAGE_KSTACK,
+	PAGE_USES,
+};
+
+#define PAGE_F_DIRTY	 (1u << 0)
+#define PAGE_F_UPTODATE	 (1u << 1)
+#define PAGE_F_ACTIVE	 (1u << 2)	/* on the active reclaim list */
+#define PAGE_F_LRU	 (1u << 3)	/* on a reclaim list */
+#define PAGE_F_HEAD	 (1u << 4)	/* first frame of a multi-frame block still owned whole */
+#define PAGE_F_ZEROED	 (1u << 5)	/* FREE/CACHED and known to be zero */
+
+struct page {
+	atomic_t refs;
+	u8 use;			/* enum page_use: changed by the owner of the last reference */
+	u8 order;		/* block order on a head (free or allocated), else 0 */
+	u16 flags;		/* atomic 16-bit: PAGE_F_* */
+	union {
+		struct { u32 next, prev; } link;	/* frame numbers; the list's lock */
+		u32 used;				/* PAGE_TABLE: live entries (table lock) */
+	};
+	union {
+		void *owner;	/* PAGE_FILE: struct vm_object; PAGE_SLAB: cache; PAGE_TABLE: see vm */
+		u64 private;
+	};
+	u64 index;		/* PAGE_FILE: page index in the object */
+};
+_Static_assert(sizeof(struct page) == 32, "struct page is one half of a cache line");
+
+#ifndef SAKER_HOST
+#define page_array ((struct page *)VMEMMAP_BASE)
+#else
+extern struct page *page_array;
+#endif
+
+static inline struct page *pfn_to_page(pfn_t f) { return &page_array[f.v]; }
+static inline pfn_t page_to_pfn(const struct page *pg) { return PFN((u64)(pg - page_array)); }
+static inline paddr_t page_to_paddr(const struct page *pg) { return pfn_to_paddr(page_to_pfn(pg)); }
+static inline void *page_addr(const struct page *pg) { return mmu_phys_to_virt(page_to_paddr(pg)); }
+static inline struct page *page_of_addr(const void *direct) { return pfn_to_page(paddr_to_pfn(mmu_virt_to_phys(direct))); }
+bool pfn_valid(pfn_t f);			/* RAM with a struct page */
+
+#define PAGE_MAX_ORDER 10u			/* 4 MiB blocks */
+
+enum page_flags {
+	ALLOC_NORMAL = 0,
+	ALLOC_ZERO   = 1u << 0,			/* contents zero */
+	ALLOC_ATOMIC = 1u << 1,			/* may not sleep or reclaim; may dip into the reserve */
+	ALLOC_NORECLAIM = 1u << 2,		/* fail rather than reclaim (huge pages, caches) */
+	ALLOC_USER   = 1u << 3,			/* for a user program: leaves the kernel's reserve alone */
+};
+
+void page_put_last(struct page *pg) NONNULL;	/* refs reached 0: frees the block (order from the head) */
+/* 2^order frames, refs == 1 on the head (order 0: on the frame).  NULL means no memory.  Sleeps unless ATOMIC. */
+MUST_USE struct page *page_alloc(u32 order, enum page_use use, u32 flags);
+static inline void page_put(struct page *pg)
+{
+	if (unlikely(atomic_dec_is_zero(&pg->refs)))
+		page_put_last(pg);
+}
+static inline struct page *page_get(struct page *pg)	/* extra = page_get(pg): one name per reference */
+{
+	ASSERT(atomic_read(&pg->refs) > 0);
+	atomic_inc(&pg->refs);
+	return pg;
+}
+static inline MUST_USE bool page_try_get(struct page *pg) { return atomic_inc_unless_zero(&pg->refs); }
+static inline u32 page_refs(const struct page *pg) { return (u32)atomic_read(&pg->refs); }
+/* Turns one live block into 2^order single frames, each with the head's count (the rule of design section 3). */
+void page_split(struct page *head);
+DEFINE_AUTO(page, struct page *, page_put)

@@ -1,0 +1,1 @@
+mem_deps := base arch core

@@ -1,0 +1,181 @@
+/*
+ * Processes and tasks.
+ *
+ * struct task: one thread of a user process; embeds the scheduler's struct
+ * thread and everything that is per thread in Linux.  struct process: the
+ * thread group: identity, parents, signals shared by the group, limits.
+ * struct pid ties a number to tasks, groups and sessions.
+ *
+ * Life: task_create (clone) -> runs -> task exits (zombie if it is the leader
+ * of a dead group, else reaped at once) -> wait() releases -> rcu free.
+ * Locks: proc_table_lock (rank PROC_TABLE) guards the tree of parents, children,
+ * groups, sessions and pid tables; process.lock (PROC) its own fields;
+ * process.sig_lock (SIGNAL, irq) all signal state of the group and its tasks.
+ */
+#pragma once
+
+#include <sched/futex.h>
+#include <sched/thread.h>
+#include <sched/wait.h>
+#include <core/timer.h>
+#include <proc/signal.h>
+#include <vfs/vfs.h>
+#include <vm/aspace.h>
+
+enum { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK,
+	RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME, RLIMITS };
+struct rlimit64 { u64 cur, max; };
+
+struct process;
+struct session { refcount_t refs; u32 sid; struct process *leader; void *tty; struct list groups; };
+struct pgroup { refcount_t refs; u32 pgid; struct session *session; struct list members, link; };
+
+enum task_exit_state { TASK_LIVE, TASK_EXITING, TASK_ZOMBIE, TASK_REAPED };
+
+struct task {
+	struct thread thread;			/* first: thread_current() is the task */
+	struct process *proc;			/* const; reference */
+	struct vfs_caller vfs;			/* fs, fds, cred, limits: replaced by the task itself */
+	u32 tid;				/* const */
+	u32 exit_state;				/* enum task_exit_state; PROC_TABLE lock */
+	i32 exit_code;				/* wait(2) status form */
+	i32 exit_signal;			/* sent to the parent when the group dies; 0 none; threads: -1 */
+	struct list thread_link;		/* proc->threads; PROC_TABLE lock */
+	struct list tid_link;			/* pid table */
+	struct sigset64 blocked;		/* changed by the task itself under sig_lock */
+	struct sigset64 saved_mask;		/* restored by TF_NOTIFY after sigsuspend, ppoll, ... */
+	bool restore_mask;
+	struct sigqueue pending;		/* private signals; sig_lock */
+	struct sigaltstack_k altstack;
+	uptr_t clear_tid;			/* CLONE_CHILD_CLEARTID */
+	uptr_t robust_list;
+	u64 robust_len;
+	u64 start_ns;				/* monotonic */
+	uptr_t rseq; u32 rseq_len, rseq_sig;
+	struct {				/* ERESTART_RESTARTBLOCK: what restart_syscall does */
+		i64 (*fn)(struct task *self);
+		u64 arg[5];
+	} restart;
+	u64 syscall_nr;				/* running system call, ~0: none */
+	u64 last_syscalls[32][2];		/* ring for crash reports: number, result */
+	u32 last_syscall_pos;
+	bool in_execve, is_vfork_child;
+	struct vfork_wait *vfork;		/* parent's completion, taken at exec or exit */
+	void *trace;				/* ptrace state (later) */
+	u32 personality;
+	u32 timer_slack_ns;
+	u32 pdeath_signal;
+	u64 min_faults, maj_faults;
+	char seccomp_mode;
+	u64 set_child_tid;
+};
+
+struct process {
+	refcount_t refs;
+	u32 pid;				/* tgid; const */
+	spinlock_t lock;			/* rank PROC */
+	struct task *leader;
+	struct list threads;			/* PROC_TABLE lock */
+	atomic_t live_threads;
+	struct process *parent;			/* PROC_TABLE lock */
+	struct list children, sibling;		/* PROC_TABLE lock */
+	struct pgroup *group;			/* PROC_TABLE lock; reference */
+	struct list group_link;
+	struct session *session;
+	struct aspace *aspace;			/* of the group's tasks; NULL after exit */
+	struct waitq child_wait;		/* wait(): a child changed state */
+	struct waitq exit_wait;			/* pidfd poll, exec waiting for threads */
+	/* signals: all under sig_lock */
+	spinlock_t sig_lock;			/* rank SIGNAL */
+	struct sighand *sighand;		/* actions; shared by CLONE_SIGHAND; reference */
+	struct sigqueue shared_pending;
+	bool group_exiting;			/* every thread is to die with group_exit_code */
+	i32 group_exit_code;
+	bool stopped, continued, stop_reported, cont_reported;
+	u32 stop_signal;
+	u32 stopping;				/* threads that still have to stop */
+	struct task *exec_task;			/* execve is killing the others */
+	struct rlimit64 rlim[RLIMITS];		/* process.lock */
+	struct list posix_timers;		/* process.lock */
+	struct itimer_state { u64 next_ns, interval_ns; } itimer[3];
+	struct timer real_timer;
+	u64 child_user_ns, child_sys_ns, dead_user_ns, dead_sys_ns, child_min_faults, child_maj_faults;
+	u64 child_maxrss, maxrss;
+	u64 child_nvcsw, child_nivcsw, dead_nvcsw, dead_nivcsw;
+	u64 start_ns;
+	bool did_exec, dumpable, is_subreaper, no_new_privs, child_of_init;
+	i32 oom_score_adj;
+	u32 exit_signal;
+	char comm_args[1];
+};
+
+static inline struct task *task_current(void) { return (struct task *)thread_current(); }
+static inline bool task_is_user(const struct thread *t) { return t->vfs_caller != NULL; }
+static inline struct trapframe *task_frame(struct task *t) { return arch_thread_frame(&t->thread.arch); }
+struct task *task_get(struct task *t);
+void task_put(struct task *t);
+struct process *process_get(struct process *p);
+void process_put(struct process *p);
+/* New references; NULL: no such. */
+MUST_USE struct task *task_find(u32 tid);
+MUST_USE struct process *process_find(u32 pid);
+/* Next process with pid >= from (for /proc and kill(-1)); NULL at the end.  New reference. */
+MUST_USE struct process *process_next(u32 from);
+MUST_USE struct task *process_thread_next(struct process *p, u32 tid_from);
+/* Space of another process with a use on it (aspace_unuse when done); NULL for zombies. */
+MUST_USE struct aspace *process_aspace_get(struct process *p);
+char process_state_letter(struct process *p);
+char task_state_letter(struct task *t);
+u32 process_count(void);
+u32 thread_count_all(void);
+u32 last_pid(void);
+u32 process_ppid(struct process *p);
+u32 process_pgid(struct process *p);
+u32 process_sid(struct process *p);
+bool process_may_signal(const struct cred *c, struct process *target, u32 sig);
+bool process_may_inspect(const struct cred *c, struct process *target);	/* ptrace access rule, for /proc */
+void process_times(struct process *p, u64 *user_ns, u64 *sys_ns);
+
+struct clone_args_k {
+	u64 flags;			/* CLONE_* (exit signal apart) */
+	uptr_t pidfd, child_tid, parent_tid;
+	u32 exit_signal;
+	u64 stack, stack_size, tls;
+	uptr_t set_tid; u64 set_tid_size; u32 cgroup;
+};
+/* pid of the child or -errno. */
+MUST_USE i64 process_clone(struct task *self, const struct clone_args_k *a);
+NORETURN void task_exit(i32 code);			/* this thread; status form of wait(2) */
+NORETURN void process_exit_group(i32 code);
+struct exec_request;
+MUST_USE int process_exec(struct task *self, int dfd, const char *path, uptr_t argv, uptr_t envp, int flags);
+/* For the first process: kernel strings. */
+MUST_USE int process_exec_kernel(struct task *self, const char *path, const char *const *argv, const char *const *envp);
+/* Makes pid 1 with descriptors 0-2 on /dev/console, running entry in kernel mode first.  -ENOMEM. */
+MUST_USE int process_create_init(void (*entry)(void *), void *arg);
+struct rusage_k { u64 user_ns, sys_ns, maxrss_kb, minflt, majflt, nvcsw, nivcsw; };
+#define WAIT_BY_PID 0
+#define WAIT_BY_PGID 1
+#define WAIT_ANY 2
+#define WAIT_BY_PIDFD 3
+struct wait_result { u32 pid, uid; i32 status; i32 code; i32 code_value; struct rusage_k ru; };
+/* wait4, waitid.  pid > 0: something was reaped/reported; 0: WNOHANG and nothing; -ECHILD, -ERESTARTSYS, -EINVAL. */
+MUST_USE i64 process_wait(struct task *self, u32 which, u32 id, u32 options, struct wait_result *out);
+MUST_USE int process_setpgid(struct task *self, u32 pid, u32 pgid);
+MUST_USE i64 process_setsid(struct task *self);
+MUST_USE int pidfd_open_file(u32 pid, u32 flags, struct file **out);
+struct process *pidfd_process(struct file *f);		/* borrowed; NULL: not a pidfd */
+void process_rusage(struct process *p, int who, struct rusage_k *out);
+void proc_init(void);
+MUST_USE int process_set_rlimit(struct process *p, u32 which, const struct rlimit64 *new_limit, struct rlimit64 *old, const struct cred *c);
+u64 process_rlimit(struct process *p, u32 which);
+/* Commits new credentials of the running task (takes over the reference), dumpable and parent-death rules included. */
+void task_commit_cred(struct task *self, struct cred *cr);
+MUST_USE i64 posix_timer_create(struct task *self, u32 clock, const struct sigevent_k *ev, i32 *id);
+MUST_USE int posix_timer_settime(struct task *self, i32 id, int flags, const u64 spec[2], u64 old[2]);	/* interval, value in ns */
+MUST_USE int posix_timer_gettime(struct task *self, i32 id, u64 out[2]);
+MUST_USE i64 posix_timer_getoverrun(struct task *self, i32 id);
+MUST_USE int posix_timer_delete(struct task *self, i32 id);
+MUST_USE int itimer_set(struct task *self, u32 which, const u64 spec[2], u64 old[2]);
+void itimer_get(struct task *self, u32 which, u64 out[2]);
+MUST_USE i64 clock_gettime_ns(u32 clock, u64 *ns);	/* every clock id incl. CPU clocks; -EINVAL */

@@ -1,0 +1,1 @@
+proc_deps := base arch core mem sched vm vfs dev

@@ -1,0 +1,68 @@
+/*
+ * Sleeping locks: mutex and reader/writer lock.  Ranks as spinlocks, class of
+ * kind sleep.  Writers are preferred; a writer never starves.  Not recursive.
+ * Uncontended paths are one atomic operation.  Context: threads only.
+ */
+#pragma once
+
+#include <sched/wait.h>
+
+typedef struct CAPABILITY("mutex") mutex {
+	u64 owner;		/* thread pointer | 1 when there are waiters; 0: free */
+	struct waitq wait;
+	u16 rank;
+} mutex_t;
+
+typedef struct CAPABILITY("rwlock") rwlock {
+	atomic_t state;		/* readers, or -1: writer; see rwlock.c for the waiter bits */
+	u64 writer;		/* debug: owner */
+	struct waitq wait;
+	u16 rank;
+} rwlock_t;
+
+void mutex_init(mutex_t *m, enum lock_rank rank);
+void mutex_lock(mutex_t *m) ACQUIRES(*m);
+void mutex_lock_nested(mutex_t *m) ACQUIRES(*m);	/* two of one rank, ordered by the caller */
+MUST_USE int mutex_lock_intr(mutex_t *m);		/* 0 or -ERESTARTSYS */
+MUST_USE bool mutex_try_lock(mutex_t *m);
+void mutex_unlock(mutex_t *m) RELEASES(*m);
+bool mutex_is_held(const mutex_t *m);
+
+void rwlock_init(rwlock_t *l, enum lock_rank rank);
+void rwlock_read(rwlock_t *l) ACQUIRES_SHARED(*l);
+void rwlock_read_end(rwlock_t *l) RELEASES_SHARED(*l);
+void rwlock_write(rwlock_t *l) ACQUIRES(*l);
+void rwlock_write_nested(rwlock_t *l) ACQUIRES(*l);
+void rwlock_write_end(rwlock_t *l) RELEASES(*l);
+MUST_USE bool rwlock_try_read(rwlock_t *l);
+MUST_USE bool rwlock_try_write(rwlock_t *l);
+bool rwlock_is_held(const rwlock_t *l);			/* either way */
+bool rwlock_is_held_write(const rwlock_t *l);
+
+struct guard_mutex { mutex_t *l; };
+struct guard_shared { rwlock_t *l; };
+struct guard_excl { rwlock_t *l; };
+static inline void guard_mutex_drop(struct guard_mutex *g) NO_LOCK_ANALYSIS { mutex_unlock(g->l); }
+static inline void guard_shared_drop(struct guard_shared *g) NO_LOCK_ANALYSIS { rwlock_read_end(g->l); }
+static inline void guard_excl_drop(struct guard_excl *g) NO_LOCK_ANALYSIS { rwlock_write_end(g->l); }
+static inline struct guard_mutex guard_mutex_take(mutex_t *l) NO_LOCK_ANALYSIS
+{
+	mutex_lock(l);
+	return (struct guard_mutex){ l };
+}
+static inline struct guard_shared guard_shared_take(rwlock_t *l) NO_LOCK_ANALYSIS
+{
+	rwlock_read(l);
+	return (struct guard_shared){ l };
+}
+static inline struct guard_excl guard_excl_take(rwlock_t *l) NO_LOCK_ANALYSIS
+{
+	rwlock_write(l);
+	return (struct guard_excl){ l };
+}
+#define GUARD_MUTEX(lp) \
+	struct guard_mutex UNIQUE(guard_) __attribute__((cleanup(guard_mutex_drop), unused)) = guard_mutex_take(lp)
+#define GUARD_SHARED(lp) \
+	struct guard_shared UNIQUE(guard_) __attribute__((cleanup(guard_shared_drop), unused)) = guard_shared_take(lp)
+#define GUARD_EXCL(lp) \
+	struct guard_excl UNIQUE(guard_) __attribute__((cleanup(guard_excl_drop), unused)) = guard_excl_take(lp)

@@ -1,0 +1,1 @@
+sched_deps := base arch core mem

@@ -1,0 +1,179 @@
+/*
+ * Operations on names and files, as the system calls need them.
+ * All may sleep.  Paths are kernel strings (struct pathbuf from user memory).
+ */
+#pragma once
+
+#include <vfs/file.h>
+
+/* Root and working directory, shared by CLONE_FS. */
+struct fs_view {
+	refcount_t refs;
+	spinlock_t lock;		/* rank FILE: root, cwd */
+	struct path root, cwd;
+	u32 umask;			/* atomic */
+};
+/* Who asks.  Embedded in proc's task; thread.vfs_caller points to it. */
+struct vfs_caller {
+	struct fs_view *fs;
+	struct fdtable *fds;
+	const struct cred *cred;	/* the task's own; replaced only by itself */
+	u64 fsize_limit;		/* RLIMIT_FSIZE */
+	u64 nofile_limit;
+	u32 pid, tgid;
+};
+static inline struct vfs_caller *vfs_self(void) { return thread_current()->vfs_caller; }
+
+MUST_USE struct fs_view *fs_view_create(void);
+MUST_USE struct fs_view *fs_view_dup(struct fs_view *v);
+struct fs_view *fs_view_get(struct fs_view *v);
+void fs_view_put(struct fs_view *v);
+void fs_view_root(struct fs_view *v, struct path *out);		/* new references */
+void fs_view_cwd(struct fs_view *v, struct path *out);
+
+/* Names from user memory: one page-sized buffer from a cache. */
+struct pathbuf { u32 len; char text[]; };
+MUST_USE int pathbuf_from_user(uptr_t p, struct pathbuf **out);	/* -EFAULT, -ENAMETOOLONG, -ENOMEM */
+MUST_USE int pathbuf_from_kernel(const char *s, struct pathbuf **out);
+void pathbuf_free(struct pathbuf *p);
+DEFINE_AUTO(pathbuf, struct pathbuf *, pathbuf_free)
+
+#define AT_FDCWD	    (-100)
+#define AT_SYMLINK_NOFOLLOW 0x100
+#define AT_EACCESS	    0x200
+#define AT_REMOVEDIR	    0x200
+#define AT_SYMLINK_FOLLOW   0x400
+#define AT_NO_AUTOMOUNT	    0x800
+#define AT_EMPTY_PATH	    0x1000
+
+#define WALK_FOLLOW    (1u << 0)	/* follow a symlink in the last component */
+#define WALK_EMPTY     (1u << 1)	/* AT_EMPTY_PATH */
+#define WALK_DIRECTORY (1u << 2)	/* last must be a directory */
+#define WALK_NO_XDEV   (1u << 3)	/* openat2 RESOLVE_* */
+#define WALK_NO_MAGIC  (1u << 4)
+#define WALK_NO_SYMLINKS (1u << 5)
+#define WALK_BENEATH   (1u << 6)
+#define WALK_IN_ROOT   (1u << 7)
+/* Resolves.  0 and references in *out, or -ENOENT -ENOTDIR -ELOOP -EACCES -ENAMETOOLONG -EBADF ... */
+MUST_USE int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out);
+/* Parent directory + last component (for create, unlink): name points into the argument.  type: normal, dot, dotdot, root. */
+MUST_USE int vfs_walk_parent(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *parent, const char **last, u32 *len);
+
+struct open_how_k { u32 flags; u32 mode; u32 walk; };		/* O_* as openat(2); 64-bit checks done by abi */
+MUST_USE int vfs_open(struct vfs_caller *c, int dfd, const char *name, const struct open_how_k *how, struct file **out);
+MUST_USE int vfs_open_path(struct vfs_caller *c, const struct path *p, u32 flags, struct file **out);
+MUST_USE int vfs_mkdir(struct vfs_caller *c, int dfd, const char *name, u32 mode);
+MUST_USE int vfs_mknod(struct vfs_caller *c, int dfd, const char *name, u32 mode, u64 rdev);
+MUST_USE int vfs_symlink(struct vfs_caller *c, const char *target, int dfd, const char *name);
+MUST_USE int vfs_link(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char *n, int flags);
+MUST_USE int vfs_unlink(struct vfs_caller *c, int dfd, const char *name, bool rmdir);
+MUST_USE int vfs_rename(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char *n, u32 flags);
+MUST_USE i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, char *buf, usize size);
+MUST_USE int vfs_stat_path(const struct path *p, struct kstat *st);
+MUST_USE int vfs_stat_file(struct file *f, struct kstat *st);
+MUST_USE int vfs_access(struct vfs_caller *c, int dfd, const char *name, u32 mode, int flags);
+MUST_USE int vfs_chmod(struct vfs_caller *c, const struct path *p, u32 mode);
+MUST_USE int vfs_chown(struct vfs_caller *c, const struct path *p, u32 uid, u32 gid);
+MUST_USE int vfs_utimes(struct vfs_caller *c, const struct path *p, const struct timespec64 t[2], const bool set[2], bool now_only);
+MUST_USE int vfs_truncate(struct vfs_caller *c, const struct path *p, u64 size);
+MUST_USE int vfs_ftruncate(struct vfs_caller *c, struct file *f, u64 size);
+MUST_USE int vfs_chdir(struct vfs_caller *c, const struct path *p);	/* takes its own references */
+MUST_USE int vfs_chroot(struct vfs_caller *c, const struct path *p);
+/* MAY_READ 4, MAY_WRITE 2, MAY_EXEC 1 against the caller's fsuid and capabilities: 0, -EACCES, -EROFS. */
+MUST_USE int vfs_permission(const struct cred *cr, const struct path *p, u32 want);
+MUST_USE int vnode_permission(const struct cred *cr, struct vnode *vn, u32 want);
+/* "/a/b", "(unreachable)..", " (deleted)".  Length without NUL or -ENAMETOOLONG.  relative to c's root. */
+MUST_USE i64 vfs_path_text(struct vfs_caller *c, const struct path *p, char *buf, usize size);
+
+/* Mounts.  One mount name space for now; kept behind struct mount_ns for later. */
+struct mount {
+	refcount_t refs;
+	struct superblock *sb;
+	struct dentry *root;		/* of this mount (a subtree for bind mounts) */
+	struct path at;			/* parent mount and mountpoint */
+	struct list link;		/* ns list, MOUNT_NS lock */
+	struct list children, child_link;
+	u32 id, flags;			/* MS_RDONLY etc. of the mount */
+	char *source;
+	bool detached;
+};
+MUST_USE int vfs_mount(struct vfs_caller *c, const char *source, const char *target, const char *type, u64 flags, const char *data);
+MUST_USE int vfs_umount(struct vfs_caller *c, const char *target, int flags);
+MUST_USE int vfs_pivot_root(struct vfs_caller *c, const char *new_root, const char *put_old);
+MUST_USE int vfs_mount_root(const char *fstype, const char *options, struct path *out);		/* boot: the first root */
+/* Calls fn for each mount in order with its mountpoint text; stops when fn returns false. */
+void vfs_for_each_mount(struct vfs_caller *c, bool (*fn)(struct mount *m, const char *at, void *arg), void *arg);
+
+void vfs_init(void);
+/* Unpacks concatenated newc archives into the root (boot).  Files stay in the archive's RAM (zero copy) where aligned.
+ * Returns 0, -ENOENT (no archive), -EINVAL (damaged: *why says what, at which offset). */
+MUST_USE int initramfs_unpack(u64 phys, u64 size, const char **why, u64 *at);
+/* Record and whole-file locks (locks.c). */
+struct file_lock_req { u64 start, end; u32 type; u32 pid; bool ofd, wait; };	/* F_RDLCK.. ; end inclusive, ~0: to EOF */
+MUST_USE int file_posix_lock(struct file *f, const struct file_lock_req *rq);
+MUST_USE int file_posix_test(struct file *f, struct file_lock_req *rq);		/* F_GETLK */
+MUST_USE int file_flock(struct file *f, u32 op);
+void file_locks_close(struct file *f, const struct fdtable *owner);		/* at each close: POSIX rule */
+void vfs_for_each_lock(bool (*fn)(u32 i, const char *line, void *arg), void *arg);	/* /proc/locks */
+/* Extended attributes in memory (user., trusted., security., system.posix_acl_* refused). */
+MUST_USE i64 vfs_getxattr(struct vfs_caller *c, struct vnode *vn, const char *name, void *buf, usize size);
+MUST_USE int vfs_setxattr(struct vfs_caller *c, struct vnode *vn, const char *name, const void *val, usize size, int flags);
+MUST_USE i64 vfs_listxattr(struct vfs_caller *c, struct vnode *vn, char *buf, usize size);
+MUST_USE int vfs_removexattr(struct vfs_caller *c, struct vnode *vn, const char *name);
+/* inotify events (watch.c): cheap when nobody watches. */
+#define IN_ACCESS 0x1u
+#define IN_MODIFY 0x2u
+#define IN_ATTRIB 0x4u
+#define IN_CLOSE_WRITE 0x8u
+#define IN_CLOSE_NOWRITE 0x10u
+#define IN_OPEN 0x20u
+#define IN_MOVED_FROM 0x40u
+#define IN_MOVED_TO 0x80u
+#define IN_CREATE 0x100u
+#define IN_DELETE 0x200u
+#define IN_DELETE_SELF 0x400u
+#define IN_MOVE_SELF 0x800u
+#define IN_ISDIR 0x40000000u
+extern void (*vfs_notify_hook)(struct vnode *vn, struct dentry *d, u32 mask, u32 cookie, const char *name);	/* set by ipc */
+static inline void vfs_notify(struct vnode *vn, struct dentry *d, u32 mask, u32 cookie, const char *name)
+{
+	if (vfs_notify_hook)
+		vfs_notify_hook(vn, d, mask, cookie, name);
+}
+extern void (*vfs_signal_hook)(struct file *f, u32 band);	/* SIGIO: set by proc */
+extern void (*vfs_sigpipe_hook)(void);				/* SIGPIPE to the current thread: set by proc */
+extern void (*vfs_sigxfsz_hook)(void);
+
+/* Character devices: dev registers by major and minor range. */
+struct chardev {
+	u32 major, minor, count;
+	const char *name;
+	const struct file_ops *ops;
+	void *priv;
+	u32 mode;
+	struct list link;
+};
+void chardev_register(struct chardev *cd);
+struct chardev *chardev_find(u64 rdev);
+static inline u64 dev_make(u32 major, u32 minor)
+{
+	return (u64)(minor & 0xff) | (u64)(major & 0xfff) << 8 | (u64)(minor & ~0xffu) << 12 | (u64)(major & ~0xfffu) << 32;
+}
+static inline u32 dev_major(u64 d) { return (d >> 8 & 0xfff) | (d >> 32 & ~0xfffu); }
+static inline u32 dev_minor(u64 d) { return (d & 0xff) | (d >> 12 & ~0xffu); }
+
+/* Text files whose content is made at open (proc, sys): vfs/seq.c. */
+struct seq { char *buf; usize size, len; bool overflow; };
+void seq_printf(struct seq *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void seq_write(struct seq *s, const void *p, usize n);
+void seq_putc(struct seq *s, char c);
+void seq_escape(struct seq *s, const char *text, const char *chars);	/* octal escapes, as /proc/mounts */
+/* A read-only seekable text file: show is run at the first read and after a seek to 0 (buffer grows and show is retried). */
+MUST_USE int seq_file_open(struct file *f, int (*show)(struct seq *s, void *arg), void *arg);
+extern const struct file_ops seq_file_ops;
+
+/* Memory file systems: tmpfs, ramfs (rootfs), and building blocks that devfs, proc and pipes reuse. */
+extern const struct vnode_ops ramfs_dir_ops, ramfs_file_ops, ramfs_symlink_ops, ramfs_special_ops;
+extern const struct file_ops ramfs_file_fops, ramfs_dir_fops, chardev_fops, fifo_fops_hook;
+extern int (*fifo_open_hook)(struct vnode *vn, struct file *f);	/* set by ipc */
+MUST_USE int memfd_create_file(const char *name, u32 flags, struct file **out);

@@ -1,0 +1,1 @@
+vfs_deps := base arch core mem sched vm

@@ -1,0 +1,74 @@
+/*
+ * A vm_object: where the pages of a file come from, and its page cache.
+ *
+ * Embedded in a vnode (vfs) or created for shared anonymous memory.  A cached
+ * page holds the file's bytes for that index, zero past end of file, and
+ * nothing that depends on who mapped it.  Invariant C1: no page that a cache
+ * references is ever writable through a private mapping; the one function that
+ * makes an entry writable is pgtable_entry_for() in vm/fault.c.
+ * Identity is (id, generation), never the pointer: generation grows with every
+ * change of content (write, truncate), id is never reused.
+ */
+#pragma once
+
+#include <mem/page.h>
+#include <sched/mutex.h>
+
+struct vm_object;
+struct area;
+
+struct vm_object_ops {
+	/* No lock, may sleep.  Fills a fresh page (zeroed beforehand) with the bytes of index.  0, -EIO, -ENOMEM. */
+	int (*fill_page)(struct vm_object *obj, u64 index, struct page *pg);
+	/* Optional: immutable data that exists in RAM already (initramfs).  New reference, or NULL: use fill_page. */
+	struct page *(*borrow_page)(struct vm_object *obj, u64 index);
+	/* Called before a shared mapping or write() dirties a page: quota of tmpfs.  0 or -ENOSPC.  Optional. */
+	int (*reserve_page)(struct vm_object *obj, u64 index);
+	/* A page left the cache for good (truncate, punch, last reference).  Optional. */
+	void (*page_gone)(struct vm_object *obj, u64 index);
+};
+
+#define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, shared anonymous): never reclaimed */
+
+struct vm_object {
+	const struct vm_object_ops *ops;	/* const after init */
+	u64 id;					/* const after init, never reused */
+	u64 generation;				/* atomic */
+	u64 size;				/* bytes; mappings past it get SIGBUS.  Written under lock exclusive, read anywhere */
+	u32 flags;
+	spinlock_t tree_lock;			/* rank PAGE_CACHE */
+	void *root GUARDED_BY(&tree_lock);	/* radix tree of struct page *, internal to vm/pagecache.c */
+	u64 npages GUARDED_BY(&tree_lock);
+	rwlock_t lock;				/* rank VM_OBJECT: shared to fault pages in, exclusive to truncate */
+	spinlock_t areas_lock;			/* rank VNODE_STATE */
+	struct list areas GUARDED_BY(&areas_lock);	/* areas that map it */
+	void (*put_owner)(struct vm_object *obj);	/* drops the reference an area holds on the owner (vnode_put) */
+	void (*get_owner)(struct vm_object *obj);
+};
+
+void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 size);
+/* Drops every cached page.  Last use of the object; no areas may be left. */
+void vm_object_destroy(struct vm_object *obj);
+/* Anonymous shared memory (MAP_SHARED|MAP_ANONYMOUS): a self-owned swapless object with one reference.  NULL: no memory. */
+struct vm_object *vm_object_create_anon(u64 size);
+void vm_object_get(struct vm_object *obj);
+void vm_object_put(struct vm_object *obj);
+
+/* New reference to the page, read in if absent.  0, -EIO, -ENOMEM.  May sleep.  Index may be past size only when create. */
+MUST_USE int pagecache_get(struct vm_object *obj, u64 index, struct page **out);
+/* Only if cached: new reference or NULL.  Never sleeps. */
+MUST_USE struct page *pagecache_lookup(struct vm_object *obj, u64 index);
+/* For writing: page present (hole filled with zeros), reserved, own copy if it was borrowed.  0, -ENOSPC, -ENOMEM, -EIO. */
+MUST_USE int pagecache_get_write(struct vm_object *obj, u64 index, bool whole_page, struct page **out);
+/* Bytes moved or -errno (nothing moved).  read stops at obj->size.  write extends obj->size; caller holds the vnode's lock. */
+struct uio;
+MUST_USE i64 pagecache_read(struct vm_object *obj, struct uio *dst, u64 off);
+MUST_USE i64 pagecache_write(struct vm_object *obj, struct uio *src, u64 off);
+/* Sets the size; drops whole pages past it, zeroes the tail of the last one, unmaps them everywhere (SIGBUS after). */
+void vm_object_truncate(struct vm_object *obj, u64 size);
+/* Hole: zeroes or drops [off, off + len). */
+MUST_USE int vm_object_punch(struct vm_object *obj, u64 off, u64 len);
+/* First data (or hole) at or after off: offset, or -ENXIO past the end. */
+i64 vm_object_seek(struct vm_object *obj, u64 off, bool data);
+void vm_object_content_changed(struct vm_object *obj);		/* generation + 1 */
+u64 pagecache_total_pages(void);

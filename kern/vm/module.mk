@@ -1,0 +1,1 @@
+vm_deps := base arch core mem sched

@@ -1,0 +1,74 @@
+# Builds build/saker.elf and build/saker.bzImage from kern/.
+# A module is kern/M/{include/M/*.h,*.c,module.mk}; its module.mk names the modules whose
+# headers it may include (M_deps).  Every object gets -I for exactly those.
+
+KERN_MODULES := base arch core mem sched vm vfs ipc dev fs proc abi init
+include $(foreach m,$(KERN_MODULES),kern/$(m)/module.mk)
+
+CC	?= gcc
+DEBUG	?= 0
+KB	:= build/kern$(if $(filter 1,$(DEBUG)),-debug)
+GEN	:= build/gen
+
+KCFLAGS := -std=gnu2x -O2 -g -ffreestanding -fno-builtin-printf -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pie -fno-pic -fno-common -fno-strict-aliasing \
+	-fno-strict-overflow -fno-tree-loop-distribute-patterns -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-delete-null-pointer-checks \
+	-fstack-protector-strong -fcf-protection=none -fno-jump-tables \
+	-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wframe-larger-than=2048 \
+	-I$(GEN) $(if $(filter 1,$(DEBUG)),-DSAKER_DEBUG)
+KLDFLAGS := -nostdlib -static -no-pie -z max-page-size=0x1000 -z noexecstack --build-id=none -T kern/arch/x86_64/saker.ld
+
+# GEN_HEADERS exist before anything is compiled.
+GEN_HEADERS := $(GEN)/base/errno.h $(GEN)/core/lockrank.h
+
+$(GEN)/base/errno.h: spec/errno.tbl tools/gen/errno.awk
+	@mkdir -p $(@D)
+	awk -f tools/gen/errno.awk $< > $@.tmp && mv $@.tmp $@
+$(GEN)/core/lockrank.h: spec/lockorder.tbl tools/gen/lockrank.awk
+	@mkdir -p $(@D)
+	awk -f tools/gen/lockrank.awk $< > $@.tmp && mv $@.tmp $@
+
+-include mk/gen.mk
+
+KOBJS :=
+define module_rules
+$(1)_srcs := $$(filter-out %_test.c,$$(wildcard kern/$(1)/*.c kern/$(1)/x86_64/*.c kern/$(1)/*/*.c)) $$(wildcard kern/$(1)/x86_64/*.S)
+$(1)_srcs := $$(sort $$($(1)_srcs)) $$($(1)_gen_srcs)
+$(1)_objs := $$(patsubst %,$(KB)/%.o,$$($(1)_srcs))
+KOBJS += $$($(1)_objs)
+$$($(1)_objs): KINC := -Ikern/$(1)/include $$(foreach d,$$($(1)_deps),-Ikern/$$(d)/include) -Ikern/$(1)
+endef
+$(foreach m,$(KERN_MODULES),$(eval $(call module_rules,$(m))))
+
+$(KB)/%.c.o: %.c $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(KCFLAGS) $(KINC) -MMD -MP -c -o $@ $<
+$(KB)/%.S.o: %.S $(GEN_HEADERS)
+	@mkdir -p $(@D)
+	@echo "  AS   $<"
+	@$(CC) $(KCFLAGS) $(KINC) -D__ASSEMBLER__ -MMD -MP -c -o $@ $<
+
+# Two-stage link: the symbol table for backtraces is made from the first stage.
+$(KB)/stage1.elf: $(KOBJS) kern/arch/x86_64/saker.ld tools/gen/ksyms.py
+	@echo "  LD   $@"
+	@/usr/bin/python3 tools/gen/ksyms.py --empty > $(KB)/ksyms0.S && $(CC) -c -o $(KB)/ksyms0.o $(KB)/ksyms0.S
+	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms0.o
+$(KB)/saker.elf: $(KB)/stage1.elf
+	@nm -n $< | /usr/bin/python3 tools/gen/ksyms.py > $(KB)/ksyms.S && $(CC) -c -o $(KB)/ksyms.o $(KB)/ksyms.S
+	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms.o
+
+SUFFIX := $(if $(filter 1,$(DEBUG)),-debug)
+build/saker$(SUFFIX).elf: $(KB)/saker.elf
+	@echo "  ELF  $@"
+	@objcopy --strip-debug $< $@
+build/saker$(SUFFIX).bzImage: $(KB)/saker.elf tools/gen/mkbzimage.py
+	@echo "  BZ   $@"
+	@/usr/bin/python3 tools/gen/mkbzimage.py $< $@
+
+.PHONY: kernel kernel-debug
+kernel: build/saker$(SUFFIX).elf build/saker$(SUFFIX).bzImage
+kernel-debug:
+	$(MAKE) DEBUG=1 kernel
+
+-include $(KOBJS:.o=.d)
