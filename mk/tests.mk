@@ -13,7 +13,7 @@ GUEST_GLIBC	:= $(filter thread_% futex_% libc_% smoke sig_frame,$(GUEST_NAMES))
 GUEST_MUSL_CC	?= musl-gcc
 GUEST_GLIBC_CC	?= gcc
 GUEST_CFLAGS	:= -std=gnu11 -O1 -Wall -Wextra -Werror -Wno-unused-result \
-		   -Wno-missing-field-initializers -pthread \
+		   -Wno-missing-field-initializers -Wno-format-truncation -pthread \
 		   -fno-stack-protector -fcf-protection=none
 GUEST_MUSL_INC	:= -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 

@@ -191,6 +191,18 @@ static int case_run(const struct tap_case *c, const char *dir)
 	return st;
 }
 
+/* The name as printed and as matched by filters. */
+static const char *case_name(const struct tap_case *c)
+{
+	static char name[160];
+	size_t i;
+
+	for (i = 0; c->name[i] && i < sizeof(name) - 1; i++)
+		name[i] = c->name[i] == '_' && !strchr(c->name, ' ') ? ' ' : c->name[i];
+	name[i] = 0;
+	return name;
+}
+
 static bool case_report(const struct tap_case *c, int no, int st)
 {
 	bool good = st >= 0 && WIFEXITED(st) && WEXITSTATUS(st) == 0;
@@ -198,14 +210,15 @@ static bool case_report(const struct tap_case *c, int no, int st)
 
 	if (st >= 0 && WIFSIGNALED(st))
 		tap_note("killed by signal %d %s", WTERMSIG(st), strsignal(WTERMSIG(st)));
-	out("%sok %d %s%s", good || skip ? "" : "not ", no, c->name, skip ? " # SKIP" : "");
+	out("%sok %d %s%s", good || skip ? "" : "not ", no,
+	    case_name(c), skip ? " # SKIP" : "");
 	return good || skip;
 }
 
 static bool case_wanted(const struct tap_case *c, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
-		if (strstr(c->name, argv[i]))
+		if (strstr(case_name(c), argv[i]))
 			return true;
 	return argc < 2;
 }

@@ -44,6 +44,10 @@ struct tap_case {
 	unsigned limit;					/* seconds; 0 means the default */
 };
 
+/* A case named like its function, with spaces for underscores. */
+#define CASE(fn)	{ #fn, fn }
+#define CASE_SLOW(fn, s) { #fn, fn, s }
+
 #define TAP_MAIN(...)							\
 	int main(int argc, char **argv)					\
 	{								\
