@@ -5,6 +5,7 @@
 #pragma once
 
 #include <base/refcount.h>
+#include <core/rcu.h>
 
 #define CRED_MAX_GROUPS 65536u
 
@@ -18,6 +19,7 @@ struct cred {
 	bool keep_caps;
 	u32 ngroups;
 	u32 *groups;			/* owned, sorted */
+	struct rcu_head rcu;
 };
 
 enum { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,

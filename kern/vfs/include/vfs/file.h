@@ -11,6 +11,42 @@
 #include <sched/wait.h>
 #include <vfs/vnode.h>
 
+#define O_ACCMODE   3u
+#define O_RDONLY    0u
+#define O_WRONLY    1u
+#define O_RDWR	    2u
+#define O_CREAT	    0100u
+#define O_EXCL	    0200u
+#define O_NOCTTY    0400u
+#define O_TRUNC	    01000u
+#define O_APPEND    02000u
+#define O_NONBLOCK  04000u
+#define O_DSYNC	    010000u
+#define FASYNC	    020000u
+#define O_DIRECT    040000u
+#define O_LARGEFILE 0100000u
+#define O_DIRECTORY 0200000u
+#define O_NOFOLLOW  0400000u
+#define O_NOATIME   01000000u
+#define O_CLOEXEC   02000000u
+#define O_SYNC	    (04000000u | O_DSYNC)
+#define O_PATH	    010000000u
+#define O_TMPFILE   (020000000u | O_DIRECTORY)
+
+#define SEEK_SET  0
+#define SEEK_CUR  1
+#define SEEK_END  2
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2
+#define LOCK_SH 1
+#define LOCK_EX 2
+#define LOCK_NB 4
+#define LOCK_UN 8
+
 struct area;
 struct map_request;
 struct poll_table;
@@ -69,6 +105,7 @@ struct file {
 	struct list tty_link;
 	u64 f_version;
 	struct cred *cred;		/* opener's */
+	struct rcu_head rcu;
 };
 
 /* A file without a name: pipes, eventfd, epoll, sockets.  Takes over nothing; refs == 1.  NULL: no memory. */
@@ -90,6 +127,19 @@ MUST_USE i64 file_read_kernel(struct file *f, void *buf, u64 len, u64 pos);
 MUST_USE i64 file_lseek(struct file *f, i64 off, int whence);
 u32 file_poll(struct file *f, struct poll_table *pt);
 i64 file_generic_lseek(struct file *f, i64 off, int whence, u64 eof);
+/* mmap: rights of the descriptor and the mount, then ops->mmap.  rq->flags holds the wanted VM_*; fills obj, file,
+ * VM_MAY*.  -EACCES, -EPERM (noexec mount, seals), -ENODEV. */
+MUST_USE int file_mmap(struct file *f, struct map_request *rq);
+MUST_USE int file_fsync(struct file *f, bool data_only);		/* -EINVAL: not something to sync */
+MUST_USE int file_fallocate(struct file *f, u32 mode, u64 off, u64 len);
+MUST_USE i64 file_ioctl(struct file *f, u32 cmd, u64 arg);		/* -ENOTTY */
+MUST_USE int file_readdir(struct file *f, struct dir_sink *s);	/* -ENOTDIR, -ENOENT: removed directory */
+/* Where f is; for files without a name an anonymous path is made at first use, so that /proc/PID/fd links can be
+ * followed.  New references in *out.  -ENOMEM. */
+MUST_USE int file_get_path(struct file *f, struct path *out);
+/* F_SETFL: O_APPEND, O_NONBLOCK, O_NOATIME, O_DIRECT, FASYNC change; the rest is kept.  -EPERM, -EINVAL. */
+MUST_USE int file_set_flags(struct file *f, u32 flags);
+extern void (*file_epoll_hook)(struct file *f);	/* the last reference of a file with epolls went: set by ipc */
 void file_signal_owner(struct file *f, u32 band);	/* SIGIO / F_SETSIG by vfs_signal_hook */
 
 /* Descriptor tables. */
@@ -107,6 +157,7 @@ struct fdtable {
 MUST_USE struct fdtable *fdtable_create(void);
 MUST_USE struct fdtable *fdtable_dup(struct fdtable *t);		/* fork */
 struct fdtable *fdtable_get(struct fdtable *t);
+u32 fdtable_count(struct fdtable *t);					/* open descriptors */
 void fdtable_put(struct fdtable *t);					/* last: closes everything; sleeps */
 /* New reference, or NULL: not open.  path_ok: O_PATH descriptors too. */
 MUST_USE struct file *fdtable_file(struct fdtable *t, int fd, bool path_ok);

@@ -54,6 +54,7 @@ DEFINE_AUTO(pathbuf, struct pathbuf *, pathbuf_free)
 #define WALK_NO_SYMLINKS (1u << 5)
 #define WALK_BENEATH   (1u << 6)
 #define WALK_IN_ROOT   (1u << 7)
+#define WALK_CACHED    (1u << 8)	/* RESOLVE_CACHED: -EAGAIN rather than sleep */
 /* Resolves.  0 and references in *out, or -ENOENT -ENOTDIR -ELOOP -EACCES -ENAMETOOLONG -EBADF ... */
 MUST_USE int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out);
 /* Parent directory + last component (for create, unlink): name points into the argument.  type: normal, dot, dotdot, root. */
@@ -71,6 +72,10 @@ MUST_USE int vfs_rename(struct vfs_caller *c, int odfd, const char *o, int ndfd,
 MUST_USE i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, char *buf, usize size);
 MUST_USE int vfs_stat_path(const struct path *p, struct kstat *st);
 MUST_USE int vfs_stat_file(struct file *f, struct kstat *st);
+/* walk + stat + drop in one: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT. */
+MUST_USE int vfs_stat(struct vfs_caller *c, int dfd, const char *name, int flags, struct kstat *st);
+/* fchmod, fchown, futimens of files without a path. */
+MUST_USE int vfs_setattr_file(struct vfs_caller *c, struct file *f, struct vnode_attr *a);
 MUST_USE int vfs_access(struct vfs_caller *c, int dfd, const char *name, u32 mode, int flags);
 MUST_USE int vfs_chmod(struct vfs_caller *c, const struct path *p, u32 mode);
 MUST_USE int vfs_chown(struct vfs_caller *c, const struct path *p, u32 uid, u32 gid);
@@ -96,7 +101,17 @@ struct mount {
 	u32 id, flags;			/* MS_RDONLY etc. of the mount */
 	char *source;
 	bool detached;
+	atomic_t writers;		/* files open for writing and changes under way, through this mount */
+	struct mount *hash_next;	/* by (at.mnt, at.dentry); MOUNT_NS, rcu to read */
+	struct rcu_head rcu;
 };
+struct mount *mount_get(struct mount *m);
+void mount_put(struct mount *m);
+/* Brackets a change through a mount: 0 or -EROFS. */
+MUST_USE int mount_write_begin(struct mount *m);
+void mount_write_end(struct mount *m);
+MUST_USE int vfs_statfs(const struct path *p, struct kstatfs *st);
+MUST_USE int vfs_statfs_file(struct file *f, struct kstatfs *st);
 MUST_USE int vfs_mount(struct vfs_caller *c, const char *source, const char *target, const char *type, u64 flags, const char *data);
 MUST_USE int vfs_umount(struct vfs_caller *c, const char *target, int flags);
 MUST_USE int vfs_pivot_root(struct vfs_caller *c, const char *new_root, const char *put_old);
@@ -120,7 +135,15 @@ MUST_USE i64 vfs_getxattr(struct vfs_caller *c, struct vnode *vn, const char *na
 MUST_USE int vfs_setxattr(struct vfs_caller *c, struct vnode *vn, const char *name, const void *val, usize size, int flags);
 MUST_USE i64 vfs_listxattr(struct vfs_caller *c, struct vnode *vn, char *buf, usize size);
 MUST_USE int vfs_removexattr(struct vfs_caller *c, struct vnode *vn, const char *name);
-/* inotify events (watch.c): cheap when nobody watches. */
+/*
+ * inotify events.  Two shapes:
+ *   name != NULL: something happened to the entry `name` of directory vn (CREATE, DELETE, MOVED_FROM, MOVED_TO);
+ *		   only vn's watches are told, with the name.  d is the entry (may be NULL).
+ *   name == NULL: something happened to vn itself (the rest); vn's watches are told, and, when d is not NULL and has a
+ *		   parent, those of the directory that holds d, with d's name (not for DELETE_SELF, MOVE_SELF).
+ * IN_ISDIR is in mask already.  No lock is held except, maybe, vnode locks.  The hook should return at once when
+ * neither vnode has watches.
+ */
 #define IN_ACCESS 0x1u
 #define IN_MODIFY 0x2u
 #define IN_ATTRIB 0x4u
@@ -140,6 +163,8 @@ static inline void vfs_notify(struct vnode *vn, struct dentry *d, u32 mask, u32 
 	if (vfs_notify_hook)
 		vfs_notify_hook(vn, d, mask, cookie, name);
 }
+/* The vnode's last reference went while something watched it (IN_DELETE_SELF was sent when nlink was 0): drop the marks. */
+extern void (*vfs_watch_drop_hook)(struct vnode *vn);
 extern void (*vfs_signal_hook)(struct file *f, u32 band);	/* SIGIO: set by proc */
 extern void (*vfs_sigpipe_hook)(void);				/* SIGPIPE to the current thread: set by proc */
 extern void (*vfs_sigxfsz_hook)(void);
@@ -172,8 +197,32 @@ void seq_escape(struct seq *s, const char *text, const char *chars);	/* octal es
 MUST_USE int seq_file_open(struct file *f, int (*show)(struct seq *s, void *arg), void *arg);
 extern const struct file_ops seq_file_ops;
 
-/* Memory file systems: tmpfs, ramfs (rootfs), and building blocks that devfs, proc and pipes reuse. */
+/*
+ * Memory file systems (ramfs.c): tmpfs, ramfs and rootfs, and the parts that devfs, proc and pipes reuse.
+ * vnodes made by ramfs_vnode() count in sb->used_inodes and obey max_inodes; their pages in used_blocks.
+ */
 extern const struct vnode_ops ramfs_dir_ops, ramfs_file_ops, ramfs_symlink_ops, ramfs_special_ops;
-extern const struct file_ops ramfs_file_fops, ramfs_dir_fops, chardev_fops, fifo_fops_hook;
+extern const struct file_ops ramfs_file_fops, ramfs_dir_fops, chardev_fops, fifo_fops;
+/* A vnode of any kind with the ops above; owner by fsuid, setgid directories (dir may be NULL: root, 0:0). 0, -ENOSPC, -ENOMEM. */
+MUST_USE int ramfs_vnode(struct superblock *sb, struct vnode *dir, u32 mode, u64 rdev, struct vnode **out);
+MUST_USE int ramfs_symlink_vnode(struct superblock *sb, struct vnode *dir, const char *target, struct vnode **out);
+/* A superblock with a root directory (mode) made of ramfs parts; t->unmount should be superblock_kill_tree. */
+MUST_USE int ramfs_mount_simple(const struct fs_type *t, u32 flags, u32 mode, u64 magic, struct superblock **out);
+void superblock_kill_tree(struct superblock *sb);	/* drops every pinned dentry: fs_type.unmount of memory file systems */
 extern int (*fifo_open_hook)(struct vnode *vn, struct file *f);	/* set by ipc */
-MUST_USE int memfd_create_file(const char *name, u32 flags, struct file **out);
+
+#define MFD_CLOEXEC	  1u
+#define MFD_ALLOW_SEALING 2u
+#define F_SEAL_SEAL	    1u
+#define F_SEAL_SHRINK	    2u
+#define F_SEAL_GROW	    4u
+#define F_SEAL_WRITE	    8u
+#define F_SEAL_FUTURE_WRITE 16u
+MUST_USE int memfd_create_file(const char *name, u32 flags, struct file **out);	/* name without "memfd:" */
+MUST_USE int file_add_seals(struct file *f, u32 seals);	/* -EPERM, -EBUSY, -EINVAL (not a memfd or tmpfs file) */
+MUST_USE int file_get_seals(struct file *f);
+
+/* fs.protected_hardlinks, fs.protected_symlinks and their kin: /proc/sys values, Debian's defaults. */
+extern u32 sysctl_protected_hardlinks, sysctl_protected_symlinks, sysctl_protected_fifos, sysctl_protected_regular;
+/* What exec caches in vnode.exec_image is dropped through this when the content changes or the vnode dies.  Set by proc. */
+extern void (*vfs_exec_image_drop)(void *image);

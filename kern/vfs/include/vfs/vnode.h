@@ -18,6 +18,7 @@
 #pragma once
 
 #include <base/errno.h>
+#include <core/rcu.h>
 #include <vfs/cred.h>
 #include <vm/object.h>
 
@@ -31,6 +32,61 @@ struct uio;
 struct vnode;
 
 struct timespec64 { i64 sec; u32 nsec; };
+
+#define S_IFMT	 0170000u
+#define S_IFSOCK 0140000u
+#define S_IFLNK	 0120000u
+#define S_IFREG	 0100000u
+#define S_IFBLK	 0060000u
+#define S_IFDIR	 0040000u
+#define S_IFCHR	 0020000u
+#define S_IFIFO	 0010000u
+#define S_ISUID	 04000u
+#define S_ISGID	 02000u
+#define S_ISVTX	 01000u
+#define S_ISREG(m)  (((m) & S_IFMT) == S_IFREG)
+#define S_ISDIR(m)  (((m) & S_IFMT) == S_IFDIR)
+#define S_ISCHR(m)  (((m) & S_IFMT) == S_IFCHR)
+#define S_ISBLK(m)  (((m) & S_IFMT) == S_IFBLK)
+#define S_ISFIFO(m) (((m) & S_IFMT) == S_IFIFO)
+#define S_ISLNK(m)  (((m) & S_IFMT) == S_IFLNK)
+#define S_ISSOCK(m) (((m) & S_IFMT) == S_IFSOCK)
+
+#define MAY_EXEC  1u
+#define MAY_WRITE 2u
+#define MAY_READ  4u
+
+/* Mount flags: of superblocks (the first row and MS_SYNCHRONOUS) and of mounts, as mount(2). */
+#define MS_RDONLY	1u
+#define MS_NOSUID	2u
+#define MS_NODEV	4u
+#define MS_NOEXEC	8u
+#define MS_SYNCHRONOUS	16u
+#define MS_REMOUNT	32u
+#define MS_MANDLOCK	64u
+#define MS_DIRSYNC	128u
+#define MS_NOSYMFOLLOW	256u
+#define MS_NOATIME	1024u
+#define MS_NODIRATIME	2048u
+#define MS_BIND		4096u
+#define MS_MOVE		8192u
+#define MS_REC		16384u
+#define MS_SILENT	32768u
+#define MS_UNBINDABLE	(1u << 17)
+#define MS_PRIVATE	(1u << 18)
+#define MS_SLAVE	(1u << 19)
+#define MS_SHARED	(1u << 20)
+#define MS_RELATIME	(1u << 21)
+#define MS_STRICTATIME	(1u << 24)
+#define MS_LAZYTIME	(1u << 25)
+#define MNT_FORCE	1
+#define MNT_DETACH	2
+#define MNT_EXPIRE	4
+#define UMOUNT_NOFOLLOW 8
+
+#define RENAME_NOREPLACE 1u
+#define RENAME_EXCHANGE	 2u
+#define RENAME_WHITEOUT	 4u
 
 struct vnode {
 	refcount_t refs;
@@ -58,6 +114,11 @@ struct vnode {
 	void *xattrs;			/* xattr.c; vn->lock */
 	void *exec_image;		/* cached parse result of exec (proc), dropped on content change.  state_lock */
 	void *priv;			/* the file system's */
+	/* S_IFLNK of memory file systems: the target, const, kmalloc'ed, freed with the struct (rcu).
+	 * Set: path walk needs no readlink.  object.size is its length. */
+	char *link_text;
+	u32 seals;			/* F_SEAL_*, memfd; vn->lock */
+	struct rcu_head rcu;
 	struct list sb_link;		/* sb->vnodes */
 };
 
@@ -87,7 +148,8 @@ struct kstat {
 
 /* The lock column is the contract; vfs wrappers assert it.  A missing op means -EOPNOTSUPP / -EPERM as fits. */
 struct vnode_ops {
-	/* dir shared.  Fills d with a vnode (dentry_instantiate) or leaves it negative.  0 or -errno. */
+	/* dir shared.  NULL: the dentries are the directory (memory and static synthetic file systems: a child that
+	 * is not cached does not exist, and new children are pinned).  Fills d with a vnode (dentry_instantiate) or leaves it negative.  0 or -errno. */
 	int (*lookup)(struct vnode *dir, struct dentry *d);
 	/* dir exclusive.  d is negative; on success it has a vnode. */
 	int (*create)(struct vnode *dir, struct dentry *d, u32 mode);
@@ -109,7 +171,8 @@ struct vnode_ops {
 	i64 (*readlink)(struct vnode *vn, char *buf, usize size);
 	/* Magic links of /proc: the place itself.  New references in *out. */
 	int (*follow)(struct vnode *vn, struct path *out);
-	/* Is a cached dentry still right?  No lock.  NULL: always. */
+	/* Is a cached dentry still right?  No lock.  NULL: always.  Asked of d's own vnode, of the directory's
+	 * when d is negative. */
 	bool (*revalidate)(struct dentry *d);
 	/* Extra permission check after the mode bits.  NULL: none. */
 	int (*permission)(struct vnode *vn, u32 want);
@@ -131,6 +194,7 @@ struct superblock {
 	u64 max_blocks, max_inodes;		/* 0: none */
 	spinlock_t lock;		/* rank FS_PRIV */
 	struct list vnodes GUARDED_BY(&lock);
+	atomic_t writers;		/* files open for writing and changes under way: a remount read-only is EBUSY */
 	void *priv;
 	char options[128];		/* as /proc/mounts shows them, without the flags */
 };
@@ -177,27 +241,30 @@ DEFINE_AUTO(vnode, struct vnode *, vnode_put)
 #define SYMLINK_MAX_FOLLOW 40
 
 struct dentry {
-	refcount_t refs;
+	refcount_t refs;		/* being hashed counts one; a child counts one on its parent */
 	u32 hash;			/* of (parent, name) */
-	struct dentry *parent;		/* itself at a root; RENAME mutex + lock to change, rcu to read */
-	struct vnode *vnode;		/* NULL: negative */
-	spinlock_t lock;		/* rank DENTRY */
-	struct list children;		/* parent's vn->lock: exclusive to change; in order of cookie */
+	struct dentry *hash_next;	/* bucket; dcache lock, rcu to read */
+	struct dentry *parent;		/* itself at a root; dcache lock + walk sequence to change, rcu to read */
+	struct vnode *vnode;		/* NULL: negative; set once */
+	char *name;			/* short_name, or kmalloc'ed; dcache lock + walk sequence to change */
+	u32 name_len;
+	u32 flags;			/* DN_*, atomic */
+	char short_name[32];
+	struct list children;		/* dcache lock; newest first, in falling order of cookie */
 	struct list sibling;
 	u64 cookie;			/* position for getdents64: unique in the directory, grows */
-	u64 next_cookie;		/* for the next child; parent's vn->lock */
-	struct dentry *hash_next;	/* bucket, DENTRY_HASH lock, rcu to read */
-	u32 flags;			/* DN_*, atomic */
+	u64 next_cookie;		/* for the next child; dcache lock */
+	u32 nchildren;			/* positive ones; dcache lock */
 	u32 nmounts;			/* mounts on it; MOUNT_NS */
-	struct list lru;
+	struct list lru;		/* dcache lock: those that memory pressure may drop */
 	void *priv;			/* the file system's */
-	u32 name_len;
-	char *name;			/* short_name, or kmalloc'ed; lock + rename seq to change */
-	char short_name[32];
+	struct rcu_head rcu;
 };
-#define DN_PINNED   (1u << 0)		/* memory file system: an extra reference keeps it until unlinked */
+#define DN_PINNED   (1u << 0)		/* not a cache entry: stays until unlinked */
 #define DN_UNHASHED (1u << 1)		/* removed or never linked: " (deleted)" in names */
 #define DN_MOUNTED  (1u << 2)
+#define DN_USED	    (1u << 3)		/* looked up since the shrinker last passed */
+#define DN_ANON	    (1u << 4)		/* no tree: pipes, sockets, memfd; name is shown as it is */
 
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
