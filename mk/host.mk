@@ -27,4 +27,7 @@ build/initramfs.cpio: guest/rootfs.spec build/agent build/busybox/busybox tools/
 		tools/saker/cpio.py
 	tools/mkinitramfs -o $@ guest/rootfs.spec
 
-HOST_OUTPUTS := build/agent build/agent.cpio build/initramfs.cpio
+build/tsc-khz: tools/tsc-khz.c | build/.setup
+	gcc -O2 -Wall -Wextra -Werror -o $@ $<
+
+HOST_OUTPUTS := build/tsc-khz build/agent build/agent.cpio build/initramfs.cpio

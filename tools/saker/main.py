@@ -1,0 +1,57 @@
+"""./saker: the commands, and what a user is told when one does not exist."""
+import os
+import sys
+
+from .error import Fatal
+
+USAGE = """\
+usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its status
+       ./saker test [--full] [--kernel linux] [GROUP|NAME...]   TAP on stdout
+       ./saker doctor                              what this host has
+       ./saker run --help                          the options of run
+"""
+LATER = ("bench", "trace", "strace", "profile", "bisect")
+
+
+def run(top, args):
+    from . import options, run as runner
+    return runner.run(options.parse(top, args))
+
+
+def test(top, args):
+    from . import tests
+    return tests.run(top, args)
+
+
+def doctor(top, args):
+    from . import doctor as report
+    return report.run(top, args)
+
+
+def command(top, args):
+    name = args[0] if args else None
+    if name in ("help", "--help", "-h"):
+        print(USAGE, end="")
+        return 0
+    if name in LATER:
+        raise Fatal(f"{name}: not built yet", 2)
+    known = {"run": run, "test": test, "doctor": doctor}
+    if name not in known:
+        sys.stderr.write(USAGE)
+        return 2
+    return known[name](top, args[1:])
+
+
+def main(top, args):
+    try:
+        status = command(top, args)
+        sys.stdout.flush()
+    except Fatal as error:
+        os.write(2, f"saker: {error}\n".encode())
+        status = error.status
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = 141
+    # Nothing is left to do at exit: children are gone, files are closed by the kernel.
+    os._exit(status)

@@ -1,0 +1,130 @@
+"""The options of `saker run`.  Written by hand: argparse takes longer to import than all the rest."""
+import os
+import sys
+
+from .error import Fatal
+
+HELP = """\
+usage: ./saker run [options] [--] [CMD [ARG...]]
+
+Boot a machine, run CMD in it as a user program with this terminal's or pipe's streams, and exit
+with CMD's exit status.  Without CMD: a shell.
+
+  --rootfs DIR|CPIO|IMAGE  the root file system (default: BusyBox, build/initramfs.cpio)
+  --smp N                  CPUs (1)
+  --mem SIZE               memory: 512M, 2G; a bare number is MiB (512M)
+  --accel auto|kvm|tcg     auto: KVM where the CPU has it and /dev/kvm opens (auto)
+  --machine microvm|q35    QEMU machine (microvm)
+  --kernel FILE            any kernel of the Linux boot protocol; `linux`: Debian's, from build/
+  --debug LIST             the kernel's debug= list; shows the kernel's log on stderr
+  --append STR             words added to the kernel's command line
+  --timeout S              end after S seconds with status 124
+  --share HOST:GUEST       (no such device yet)
+  --gdb                    wait for a debugger on TCP port 1234
+  --log FILE               keep the kernel's log
+  --qemu STR               words added to QEMU's command line
+
+exit status: CMD's; 128+N killed by signal N; 127 not found; 126 not executable; 125 the kernel
+panicked or never got as far as CMD (its log is on stderr); 124 timeout; 2 bad option.
+Environment: SAKER_ACCEL replaces `auto`.
+"""
+VALUES = {"rootfs", "smp", "mem", "accel", "machine", "kernel", "debug", "append", "timeout",
+          "share", "log", "qemu"}
+
+
+class Options:
+    """What the user asked for, checked."""
+
+    def __init__(self, top):
+        self.top = top
+        self.rootfs = None
+        self.smp = 1
+        self.mem = "512M"
+        self.accel = "auto"
+        self.machine = "microvm"
+        self.kernel = os.path.join(top, "build/saker.elf")
+        self.debug = None
+        self.append = ""
+        self.timeout = None
+        self.share = None
+        self.gdb = False
+        self.log = None
+        self.qemu = ""
+        self.command = []
+
+
+def bad(text):
+    return Fatal(f"{text}\nTry './saker run --help'.", 2)
+
+
+def _number(name, text, kind, least):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = least
+        text = f"{text}"
+    else:
+        if value > least or (kind is int and value == least):
+            return value
+    raise bad(f"--{name}: {text}: not a number in range")
+
+
+def _size(text):
+    digits = text[:-1] if text[-1:] in tuple("KMGTkmgt") else text
+    if not digits.isascii() or not digits.isdigit() or int(digits) == 0:
+        raise bad(f"--mem: {text}: not a size like 512M or 2G")
+    return text.upper() if digits != text else text + "M"
+
+
+def _choice(name, text, known):
+    if text not in known:
+        raise bad(f"--{name}: {text}: not one of {', '.join(known)}")
+    return text
+
+
+def _set(options, name, value):
+    if name == "smp":
+        options.smp = _number(name, value, int, 1)
+    elif name == "timeout":
+        options.timeout = _number(name, value, float, 0)
+    elif name == "mem":
+        options.mem = _size(value)
+    elif name == "accel":
+        options.accel = _choice(name, value, ("auto", "kvm", "tcg"))
+    elif name == "machine":
+        options.machine = _choice(name, value, ("microvm", "q35"))
+    elif name == "kernel":
+        linux = os.path.join(options.top, "build/linux/vmlinuz")
+        options.kernel = linux if value == "linux" else value
+    elif name == "share":
+        raise Fatal("--share: no such device yet", 2)
+    else:
+        setattr(options, name, value)
+
+
+def parse(top, args):
+    options = Options(top)
+    at = 0
+    while at < len(args) and args[at].startswith("-"):
+        word = args[at]
+        at += 1
+        if word == "--":
+            break
+        if word in ("-h", "--help"):
+            sys.stdout.write(HELP)
+            sys.stdout.flush()
+            os._exit(0)
+        name, has_value, value = word[2:].partition("=")
+        if word == "--gdb":
+            options.gdb = True
+        elif word.startswith("--") and name in VALUES:
+            if not has_value:
+                if at == len(args):
+                    raise bad(f"--{name} needs a value")
+                value = args[at]
+                at += 1
+            _set(options, name, value)
+        else:
+            raise bad(f"{word}: no such option")
+    options.command = args[at:]
+    return options

@@ -1,0 +1,110 @@
+"""QEMU's command line: one for all kernels, so that a comparison compares kernels."""
+import os
+
+from .error import Fatal
+
+# microvm: ACPI for power-off and CPUs (GED), the RTC for the date; no PIC.  The PIT stays as the
+# one clock of known frequency; it costs nothing unless a kernel reads it.
+MACHINES = {"microvm": "microvm,acpi=on,pic=off,pit=on,rtc=on", "q35": "q35"}
+CONSOLE_FD, AGENT_FD, INITRD_FD = 3, 4, 5
+
+
+def find_program(name):
+    for directory in (os.environ.get("PATH") or "/usr/bin:/bin").split(":"):
+        path = os.path.join(directory or ".", name)
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def kvm_problem():
+    """Why KVM is no use here, or None.  A /dev/kvm on a CPU without vmx or svm emulates kernel
+    code and is slower than TCG."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("flags"):
+                if not {"vmx", "svm"} & set(line.split()):
+                    return "the CPU has neither vmx nor svm"
+                break
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"/dev/kvm: {error.strerror}"
+    return None
+
+
+def accelerator(wanted):
+    if wanted == "auto":
+        wanted = os.environ.get("SAKER_ACCEL", "auto")
+    if wanted == "auto":
+        return "tcg" if kvm_problem() else "kvm"
+    if wanted == "kvm":
+        problem = kvm_problem()
+        if problem:
+            raise Fatal(f"--accel kvm: {problem}", 2)
+    return wanted
+
+
+def tsc_khz(top):
+    """TCG's time-stamp counter is the host's, and on a busy host a guest cannot calibrate it in
+    reasonable time: Linux on microvm then hangs.  Measured once per host boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    cache = os.path.join(top, "build/tsc-khz.cache")
+    try:
+        with open(cache, encoding="ascii") as file:
+            seen, khz = file.read().split()
+        if seen == boot:
+            return khz
+    except (OSError, ValueError):
+        pass
+    helper = os.path.join(top, "build/tsc-khz")
+    if not os.access(helper, os.X_OK):
+        return None
+    with os.popen(helper) as output:
+        khz = output.read().strip()
+    if not khz.isdigit():
+        return None
+    temporary = f"{cache}.{os.getpid()}"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(f"{boot} {khz}\n")
+    os.rename(temporary, cache)
+    return khz
+
+
+def kernel_line(options, accel, init):
+    # panic=-1 restarts at once, and -no-reboot makes that the end of QEMU.
+    words = ["console=ttyS0", "quiet", "panic=-1", "saker.agent=ttyS1", f"rdinit={init}"]
+    if accel == "tcg":
+        khz = "1000000" if "icount" in options.qemu else tsc_khz(options.top)
+        if khz:
+            words.append(f"tsc_early_khz={khz}")
+    if options.debug:
+        words.append(f"debug={options.debug}")
+    if options.append:
+        words.append(options.append)
+    return " ".join(words)
+
+
+def command_line(options, accel, init, initrd):
+    """The argument vector.  CONSOLE_FD and AGENT_FD are sockets, opened by the launcher."""
+    program = find_program("qemu-system-x86_64")
+    if not program:
+        raise Fatal("qemu-system-x86_64 is not installed; run tools/setup")
+    argv = [program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-M", MACHINES[options.machine], "-accel", accel,
+            "-cpu", "host" if accel == "kvm" else "max",
+            "-smp", str(options.smp), "-m", options.mem,
+            "-chardev", f"socket,id=console,fd={CONSOLE_FD}", "-serial", "chardev:console",
+            "-chardev", f"socket,id=agent,fd={AGENT_FD}",
+            "-device", "isa-serial,index=1,chardev=agent",
+            "-kernel", options.kernel, "-initrd", initrd,
+            "-append", kernel_line(options, accel, init)]
+    if options.gdb:
+        argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
+    if options.qemu:
+        import shlex
+        argv += shlex.split(options.qemu)
+    # QEMU must not outlive a launcher that was killed.
+    reaper = find_program("setpriv")
+    return [reaper, "--pdeathsig", "KILL", *argv] if reaper else argv

@@ -1,0 +1,76 @@
+"""`saker run`: one machine, one command, its three streams and its exit status."""
+import _socket
+import os
+import time
+
+from . import qemu, rootfs
+from .error import Fatal
+
+
+def _spawn(argv, fds):
+    """Starts QEMU with fds (ours -> its number) in a process group of its own: Ctrl-C at the
+    terminal is for the guest."""
+    actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
+    # Through high numbers first, so that no target is overwritten while it is still a source.
+    for i, (ours, _) in enumerate(fds):
+        actions.append((os.POSIX_SPAWN_DUP2, ours, 100 + i))
+    for i, (_, theirs) in enumerate(fds):
+        actions.append((os.POSIX_SPAWN_DUP2, 100 + i, theirs))
+        actions.append((os.POSIX_SPAWN_CLOSE, 100 + i))
+    try:
+        return os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setpgroup=0)
+    except OSError as error:
+        raise Fatal(f"{argv[0]}: {error.strerror}") from None
+
+
+class Machine:
+    """A running QEMU: its process and the three descriptors that lead to it."""
+
+    def __init__(self, options):
+        try:
+            os.close(os.open(options.kernel, os.O_RDONLY))
+        except OSError as error:
+            raise Fatal(f"{options.kernel}: {error.strerror}") from None
+        accel = qemu.accelerator(options.accel)
+        initrd, init, initrd_fd = rootfs.prepare(options)
+        argv = qemu.command_line(options, accel, init, initrd)
+        console, console_qemu = _socket.socketpair()
+        agent, agent_qemu = _socket.socketpair()
+        self.errors, errors_qemu = os.pipe()
+        fds = [(errors_qemu, 1), (errors_qemu, 2), (console_qemu.fileno(), qemu.CONSOLE_FD),
+               (agent_qemu.fileno(), qemu.AGENT_FD)]
+        if initrd_fd is not None:
+            fds.append((initrd_fd, qemu.INITRD_FD))
+        self.pid = _spawn(argv, fds)
+        for ours, _ in fds[1:]:
+            os.close(ours)
+        self.console, self.agent = console.detach(), agent.detach()
+        console_qemu.detach()
+        agent_qemu.detach()
+        for fd in (self.console, self.agent, self.errors):
+            os.set_blocking(fd, False)
+        self.status = None
+
+    def ended(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = status
+        return self.status is not None
+
+    def kill(self):
+        if not self.ended():
+            os.kill(self.pid, 9)
+            _, self.status = os.waitpid(self.pid, 0)
+
+
+def run(options):
+    started = time.monotonic()
+    machine = Machine(options)
+    try:
+        # Imported while QEMU starts.
+        from .session import Session
+        session = Session(options, machine, started)
+        return session.run()
+    finally:
+        machine.kill()
