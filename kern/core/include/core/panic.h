@@ -18,3 +18,5 @@ void panic_backtrace(u64 fp, u32 depth);
 /* Symbol that covers addr (table is embedded at link time); NULL outside the kernel's text. */
 const char *symbol_lookup(u64 addr, u64 *offset);
 extern i32 panic_timeout;	/* panic=: 0 halts, <0 resets at once, >0 seconds */
+/* Set once by the console driver: writes out what its ring still holds, by polling, without locks. */
+extern void (*panic_flush_hook)(void);

@@ -1,9 +1,9 @@
 /*
  * Terminals: struct tty joins a line discipline (termios(3), canonical and raw
  * input, echo, signals, flow control, window size, job control) with a driver
- * (serial port or pty master).  Input arrives by tty_input() from interrupt or
- * thread context; lock rank TTY_BUF (irq).  Job control talks to proc through
- * struct tty_proc_ops, which proc sets at boot.
+ * (serial port or pty master).  Input arrives by tty_input() in thread context;
+ * lock rank TTY_BUF (irq).  Job control talks to proc through struct
+ * tty_proc_ops, which proc sets at boot.
  */
 #pragma once
 
@@ -17,14 +17,15 @@ struct tty_driver_ops {
 	u32 (*write)(struct tty *t, const u8 *buf, u32 n);	/* accepts up to n bytes now; never sleeps */
 	u32 (*room)(struct tty *t);
 	void (*set_termios)(struct tty *t, const struct ktermios *old);
-	void (*throttle)(struct tty *t, bool on);		/* input buffer nearly full / has room again */
+	void (*resume_input)(struct tty *t);			/* tty_input() refused bytes and has room again; may be called with no lock held */
 	void (*hangup)(struct tty *t);
 	i64 (*ioctl)(struct tty *t, u32 cmd, u64 arg);		/* -ENOTTY: not mine */
 	void (*open)(struct tty *t);
 	void (*close)(struct tty *t);				/* last close */
+	void (*destroy)(struct tty *t);				/* last reference: priv may go */
 };
-struct tty_proc_ops {		/* all: context thread or irq as said */
-	void (*signal_pgrp)(u32 pgid, u32 sig);			/* any context */
+struct tty_proc_ops {		/* all in thread context, no tty lock held */
+	void (*signal_pgrp)(u32 pgid, u32 sig);
 	/* Job control of the current task against t's session and foreground group: 0 go on, -EIO, -ERESTARTSYS (signal sent). */
 	int (*check_background)(struct tty *t, u32 sig);
 	void *(*current_tty)(void);				/* controlling tty of the current session, referenced; NULL */
@@ -43,7 +44,9 @@ struct tty *tty_get(struct tty *t);
 void tty_put(struct tty *t);
 void tty_register(struct tty *t);			/* chardev + devfs node */
 void tty_set_console(struct tty *t);			/* /dev/console goes here */
-void tty_input(struct tty *t, const u8 *buf, u32 n);	/* bytes received; any context */
+/* Bytes received, in thread context (drivers hand over from a worker).  Returns how many were taken: fewer when the
+ * buffer is full; the driver keeps the rest until ops->resume_input(t). */
+MUST_USE u32 tty_input(struct tty *t, const u8 *buf, u32 n);
 void tty_output_ready(struct tty *t);			/* driver has room: wakes writers */
 void tty_hangup(struct tty *t);
 void tty_session_exit(struct tty *t, u32 sid);		/* session leader died: SIGHUP, SIGCONT to foreground, disassociate */

@@ -1,0 +1,9 @@
+/* Devices, in the order in which they need each other. */
+#include <dev/tty.h>
+
+void dev_init(void)
+{
+	memdev_init();
+	tty_init();
+	serial_init();
+}
