@@ -325,9 +325,9 @@ static void statfs_of_known_kinds(void)
 	tap_eq(sf.f_type, 0x50495045);
 	tap_err(statfs("absent", &sf), ENOENT);
 	tap_err(fstatfs(777, &sf), EBADF);
-	tap_efault_each(q, statfs("f", q));
-	tap_efault_each(q, statfs(q, &sf));
-	tap_efault_each(q, fstatfs(fd, q));
+	tap_efault_each(q, syscall(SYS_statfs, "f", q));
+	tap_efault_each(q, syscall(SYS_statfs, q, &sf));
+	tap_efault_each(q, syscall(SYS_fstatfs, fd, q));
 }
 
 static void chroot_is_a_new_root(void)
