@@ -33,8 +33,9 @@ enum page_use {
 #define PAGE_F_UPTODATE	 (1u << 1)
 #define PAGE_F_ACTIVE	 (1u << 2)	/* on the active reclaim list */
 #define PAGE_F_LRU	 (1u << 3)	/* on a reclaim list */
-#define PAGE_F_HEAD	 (1u << 4)	/* first frame of a multi-frame block still owned whole */
+#define PAGE_F_HEAD	 (1u << 4)	/* first frame of a free block, or of a multi-frame block still owned whole */
 #define PAGE_F_ZEROED	 (1u << 5)	/* FREE/CACHED and known to be zero */
+#define PAGE_F_POISONED	 (1u << 6)	/* debug: FREE/CACHED and filled with the poison byte */
 
 struct page {
 	atomic_t refs;
@@ -64,7 +65,7 @@ static inline pfn_t page_to_pfn(const struct page *pg) { return PFN((u64)(pg - p
 static inline paddr_t page_to_paddr(const struct page *pg) { return pfn_to_paddr(page_to_pfn(pg)); }
 static inline void *page_addr(const struct page *pg) { return mmu_phys_to_virt(page_to_paddr(pg)); }
 static inline struct page *page_of_addr(const void *direct) { return pfn_to_page(paddr_to_pfn(mmu_virt_to_phys(direct))); }
-bool pfn_valid(pfn_t f);			/* RAM with a struct page */
+bool pfn_valid(pfn_t f);			/* RAM whose struct page is initialised (any frame ever allocated is) */
 
 #define PAGE_MAX_ORDER 10u			/* 4 MiB blocks */
 
@@ -92,6 +93,8 @@ static inline struct page *page_get(struct page *pg)	/* extra = page_get(pg): on
 }
 static inline MUST_USE bool page_try_get(struct page *pg) { return atomic_inc_unless_zero(&pg->refs); }
 static inline u32 page_refs(const struct page *pg) { return (u32)atomic_read(&pg->refs); }
+/* Changes the use of a live frame or block and the statistics with it.  A RESERVED frame (refs 1, boot's pin) becomes ordinary. */
+void page_set_use(struct page *pg, enum page_use use);
 /* Turns one live block into 2^order single frames, each with the head's count (the rule of design section 3). */
 void page_split(struct page *head);
 DEFINE_AUTO(page, struct page *, page_put)

@@ -1,0 +1,452 @@
+/*
+ * page_alloc and page_put: per-CPU caches in front of the zone.
+ *
+ * States of a frame and who guards it:
+ *   on a buddy list    PAGE_FREE,   zone lock
+ *   zeroed pool        PAGE_CACHED, F_ZEROED, zone lock
+ *   per-CPU cache      PAGE_CACHED, owner CPU with interrupts off
+ *   live               any other use, refs >= 1
+ * A single frame goes hot cache <-> buddy in batches, so that most calls take
+ * no lock.  Zeroed frames never mix with the others: they are only handed out
+ * to callers that ask for zeroes, or when nothing else is left.
+ *
+ * Watermarks (zone_avail() before the allocation must exceed): atomic callers 0,
+ * the kernel min / 2, user pages min.  Below low, callers that may sleep
+ * reclaim before they take.
+ */
+#include <arch/cpu.h>
+#include <base/errno.h>
+#include <base/string.h>
+#include "mem_internal.h"
+
+#define CACHE_MAX   64u
+#define CACHE_ZERO  16u
+#define CACHE_BATCH 16u
+
+struct page_cache {
+	u32 nhot;
+	u32 nzero;
+	struct page *hot[CACHE_MAX];
+	struct page *zero[CACHE_ZERO];
+};
+
+static DEFINE_PER_CPU(struct page_cache, page_cache);
+DEFINE_PER_CPU(i64, page_use_count[PAGE_USES]);
+struct zone mem_zone;
+
+static inline void page_count(enum page_use use, i64 n)
+{
+	this_cpu_add(page_use_count[use], n);
+}
+
+void page_zone_init(void)
+{
+	u64 total = mem_zone.total;
+
+	mem_zone.zero_head = BUDDY_NONE;
+	mem_zone.min = MIN(MAX(total / 128, 64ul), 2048ul);
+	mem_zone.low = mem_zone.min * 2 + CACHE_BATCH;
+	mem_zone.zero_target = MIN(total / 64, 2048ul);
+	mem_zone.cache_high = total < (128ul << 8) ? CACHE_BATCH * 2 : CACHE_MAX;
+}
+
+/* Frames the zone can still give, its zeroed pool included. */
+static inline u64 zone_avail(void)
+{
+	return READ_ONCE(mem_zone.buddy.nfree) + READ_ONCE(mem_zone.deferred) + READ_ONCE(mem_zone.zeroed);
+}
+
+static u64 zone_floor(u32 flags)
+{
+	if (flags & ALLOC_ATOMIC)
+		return 0;
+	return flags & ALLOC_USER ? mem_zone.min : mem_zone.min / 2;
+}
+
+/* ---- poison (debug) ---- */
+
+#ifdef SAKER_DEBUG
+static void page_poison(struct page *pg, u32 order)
+{
+	memset(page_addr(pg), POISON_PAGE, PAGE_SIZE << order);
+	for (u32 i = 0; i < 1u << order; i++)
+		pg[i].flags |= PAGE_F_POISONED;
+}
+
+static void page_poison_check(struct page *pg, u32 order)
+{
+	for (u32 i = 0; i < 1u << order; i++) {
+		bool zeroed = pg[i].flags & PAGE_F_ZEROED;
+		u64 want = zeroed ? 0 : POISON_PAGE * 0x0101010101010101ull;
+		const u64 *w = page_addr(&pg[i]);
+
+		if (!zeroed && !(pg[i].flags & PAGE_F_POISONED))
+			continue;
+		for (u32 j = 0; j < PAGE_SIZE / 8; j++)
+			if (unlikely(w[j] != want))
+				panic("free frame %#llx written at offset %#x: %#llx", (unsigned long long)
+				      page_to_pfn(&pg[i]).v, j * 8, (unsigned long long)w[j]);
+		pg[i].flags &= ~PAGE_F_POISONED;
+	}
+}
+#else
+static inline void page_poison(struct page *pg, u32 order) {}
+static inline void page_poison_check(struct page *pg, u32 order) {}
+#endif
+
+/* ---- zone ---- */
+
+static struct page *zone_take_zeroed(void) MUST_HOLD(&mem_zone.lock)
+{
+	struct page *pg;
+
+	if (mem_zone.zero_head == BUDDY_NONE)
+		return NULL;
+	pg = pfn_to_page(PFN(mem_zone.zero_head));
+	mem_zone.zero_head = pg->link.next;
+	mem_zone.zeroed--;
+	return pg;
+}
+
+static struct page *zone_take(u32 order) MUST_HOLD(&mem_zone.lock)
+{
+	struct page *pg;
+
+	do {
+		pg = buddy_alloc(&mem_zone.buddy, order);
+	} while (!pg && frames_online_next());
+	return pg;
+}
+
+/* Gives the zeroed pool back to the lists so that its frames may coalesce. */
+static void zone_drop_zeroed(void) MUST_HOLD(&mem_zone.lock)
+{
+	struct page *pg;
+
+	while ((pg = zone_take_zeroed())) {
+		pg->flags = 0;
+		buddy_free(&mem_zone.buddy, pg, 0);
+	}
+}
+
+static struct page *zone_alloc_block(u32 order, u32 flags)
+{
+	GUARD_IRQ(&mem_zone.lock);
+	struct page *pg;
+
+	if (zone_avail() < zone_floor(flags) + (1ul << order))
+		return NULL;
+	pg = zone_take(order);
+	if (!pg && mem_zone.zeroed) {
+		zone_drop_zeroed();
+		pg = zone_take(order);
+	}
+	return pg;
+}
+
+static void zone_free_block(struct page *pg, u32 order)
+{
+	GUARD_IRQ(&mem_zone.lock);
+	buddy_free(&mem_zone.buddy, pg, order);
+}
+
+/* ---- per-CPU caches: interrupts are off in all of these ---- */
+
+static void cache_push(struct page_cache *pc, struct page *pg)
+{
+	pg->use = PAGE_CACHED;
+	pc->hot[pc->nhot++] = pg;
+}
+
+/* Moves up to a batch of frames from the zone; false: the floor is reached. */
+static bool cache_refill(struct page_cache *pc, u32 flags)
+{
+	GUARD_SPIN(&mem_zone.lock);
+	u64 floor = zone_floor(flags);
+	struct page *pg = NULL;
+
+	for (u32 i = 0; i < CACHE_BATCH && pc->nhot < CACHE_MAX; i++) {
+		if (zone_avail() <= floor)
+			break;
+		pg = zone_take(0);
+		if (!pg)
+			break;
+		cache_push(pc, pg);
+	}
+	if (!pc->nhot && zone_avail() > floor) {
+		pg = zone_take_zeroed();
+		if (pg) {
+			pg->flags = 0;
+			cache_push(pc, pg);
+		}
+	}
+	return pc->nhot > 0;
+}
+
+static void cache_refill_zeroed(struct page_cache *pc, u32 flags)
+{
+	GUARD_SPIN(&mem_zone.lock);
+	struct page *pg;
+
+	while (pc->nzero < CACHE_ZERO && zone_avail() > zone_floor(flags)) {
+		pg = zone_take_zeroed();
+		if (!pg)
+			return;
+		pc->zero[pc->nzero++] = pg;
+	}
+}
+
+/* Returns the older half: what was freed last is warm in this CPU's caches. */
+static void cache_drain(struct page_cache *pc)
+{
+	u32 n = pc->nhot / 2;
+
+	{
+		GUARD_SPIN(&mem_zone.lock);
+		for (u32 i = 0; i < n; i++)
+			buddy_free(&mem_zone.buddy, pc->hot[i], 0);
+	}
+	memmove(pc->hot, pc->hot + n, (pc->nhot - n) * sizeof(pc->hot[0]));
+	pc->nhot -= n;
+}
+
+static struct page *cache_take(u32 flags, bool refill)
+{
+	u64 irq = irq_save();
+	struct page_cache *pc = this_cpu_ptr(&page_cache);
+	struct page *pg = NULL;
+
+	if (flags & ALLOC_ZERO) {
+		if (!pc->nzero && READ_ONCE(mem_zone.zeroed))
+			cache_refill_zeroed(pc, flags);
+		if (pc->nzero)
+			pg = pc->zero[--pc->nzero];
+	}
+	if (!pg && (pc->nhot || (refill && cache_refill(pc, flags))))
+		pg = pc->hot[--pc->nhot];
+	if (!pg && refill && pc->nzero)
+		pg = pc->zero[--pc->nzero];
+	irq_restore(irq);
+	return pg;
+}
+
+/* ---- the public functions ---- */
+
+static struct page *page_take(u32 order, u32 flags)
+{
+	return order ? zone_alloc_block(order, flags) : cache_take(flags, true);
+}
+
+/* Everything that is not a hit in a per-CPU cache. */
+static NOINLINE struct page *page_alloc_slow(u32 order, u32 flags)
+{
+	bool may_reclaim = !(flags & (ALLOC_ATOMIC | ALLOC_NORECLAIM));
+	struct page *pg;
+
+	if (may_reclaim && zone_avail() < mem_zone.low)
+		mem_reclaim_background();
+	for (u32 tries = 0;; tries++) {
+		pg = page_take(order, flags);
+		if (pg)
+			return pg;
+		if (!may_reclaim)
+			break;
+		if (tries < 8 && mem_reclaim(MAX(1u << order, 2 * CACHE_BATCH)))
+			continue;
+		if (order == 0 && (flags & ALLOC_USER) && mem_oom_hook && mem_oom_hook()) {
+			tries = 0;
+			continue;
+		}
+		break;
+	}
+	atomic64_inc(&mem_counters.failures);
+	return NULL;
+}
+
+static void page_zero(struct page *pg, u32 order)
+{
+	memset(page_addr(pg), 0, PAGE_SIZE << order);
+}
+
+struct page *page_alloc(u32 order, enum page_use use, u32 flags)
+{
+	struct page *pg = NULL;
+
+	if (NEVER(order > PAGE_MAX_ORDER))
+		return NULL;
+	if (likely(order == 0))
+		pg = cache_take(flags, false);
+	if (unlikely(!pg)) {
+		pg = page_alloc_slow(order, flags);
+		if (!pg)
+			return NULL;
+	}
+	page_poison_check(pg, order);
+	if (flags & ALLOC_ZERO) {
+		if (pg->flags & PAGE_F_ZEROED)
+			atomic64_inc(&mem_counters.zeroed_hits);
+		else
+			page_zero(pg, order);
+	}
+	pg->use = (u8)use;
+	pg->order = (u8)order;
+	pg->flags = order ? PAGE_F_HEAD : 0;
+	pg->used = 0;
+	pg->owner = NULL;
+	pg->index = 0;
+	page_count(use, 1 << order);
+	store_release(&pg->refs.v, 1);
+	return pg;
+}
+
+void page_put_last(struct page *pg)
+{
+	u32 order = pg->order;
+	struct page_cache *pc;
+	u64 irq;
+
+	if (unlikely(pg->use <= PAGE_RESERVED || (pg->flags & (PAGE_F_LRU))))
+		panic("frame %#llx freed in state use %u flags %#x", (unsigned long long)page_to_pfn(pg).v,
+		      pg->use, pg->flags);
+	page_count(pg->use, -(1 << order));
+	pg->flags = 0;
+	page_poison(pg, order);
+	if (order) {
+		zone_free_block(pg, order);
+		return;
+	}
+	irq = irq_save();
+	pc = this_cpu_ptr(&page_cache);
+	if (unlikely(pc->nhot >= mem_zone.cache_high))
+		cache_drain(pc);
+	cache_push(pc, pg);
+	irq_restore(irq);
+}
+
+/* The caller excludes other users of the block (nobody can look up its inner frames yet). */
+void page_split(struct page *head)
+{
+	i32 refs = atomic_read(&head->refs);
+	u32 n = 1u << head->order;
+
+	ASSERT(refs > 0);
+	for (u32 i = 1; i < n; i++) {
+		head[i].use = head->use;
+		head[i].order = 0;
+		head[i].flags = head->flags & ~(PAGE_F_HEAD | PAGE_F_LRU | PAGE_F_ACTIVE);
+		head[i].used = 0;
+		head[i].owner = head->owner;
+		head[i].index = head->index + i;
+		store_release(&head[i].refs.v, refs);
+	}
+	head->order = 0;
+	bits_clear(&head->flags, (u16)PAGE_F_HEAD);
+}
+
+void page_set_use(struct page *pg, enum page_use use)
+{
+	i64 n = 1l << pg->order;
+
+	ASSERT(atomic_read(&pg->refs) > 0);
+	if (pg->use == PAGE_RESERVED) {
+		GUARD_IRQ(&mem_zone.lock);
+		mem_zone.total += n;
+	} else {
+		page_count(pg->use, -n);
+	}
+	pg->use = (u8)use;
+	page_count(use, n);
+}
+
+void page_release_reserved(u64 start, u64 end)
+{
+	GUARD_IRQ(&mem_zone.lock);
+	for (u64 f = start; f < end; f++) {
+		struct page *pg = pfn_to_page(PFN(f));
+
+		if (!pfn_valid(PFN(f)) || pg->use != PAGE_RESERVED)
+			continue;
+		atomic_set(&pg->refs, 0);
+		buddy_free(&mem_zone.buddy, pg, 0);
+		mem_zone.total++;
+	}
+}
+
+bool mem_idle_zero(void)
+{
+	struct page *pg = NULL;
+
+	if (READ_ONCE(mem_zone.zeroed) >= mem_zone.zero_target || zone_avail() < mem_zone.low * 2)
+		return false;
+	{
+		GUARD_IRQ(&mem_zone.lock);
+		pg = zone_take(0);
+	}
+	if (!pg)
+		return false;
+	page_poison_check(pg, 0);
+	page_zero(pg, 0);
+	pg->use = PAGE_CACHED;
+	pg->flags = PAGE_F_ZEROED;
+	GUARD_IRQ(&mem_zone.lock);
+	pg->link.next = mem_zone.zero_head;
+	mem_zone.zero_head = (u32)page_to_pfn(pg).v;
+	mem_zone.zeroed++;
+	return mem_zone.zeroed < mem_zone.zero_target;
+}
+
+/* ---- statistics ---- */
+
+static u64 use_total(enum page_use use)
+{
+	i64 n = 0;
+
+	for_each_cpu(c)
+		n += READ_ONCE((*per_cpu_ptr(&page_use_count, c))[use]);
+	return n > 0 ? (u64)n : 0;
+}
+
+static u64 cached_total(void)
+{
+	u64 n = 0;
+
+	for_each_cpu(c) {
+		struct page_cache *pc = per_cpu_ptr(&page_cache, c);
+
+		n += READ_ONCE(pc->nhot) + READ_ONCE(pc->nzero);
+	}
+	return n;
+}
+
+u64 mem_free_pages(void)
+{
+	return zone_avail() + cached_total();
+}
+
+u64 mem_total_pages(void)
+{
+	return READ_ONCE(mem_zone.total);
+}
+
+void mem_stats(struct mem_stats *out)
+{
+	*out = (struct mem_stats){
+		.total = mem_total_pages(),
+		.free = mem_free_pages(),
+		.cached_free = cached_total() + READ_ONCE(mem_zone.zeroed),
+		.slab = use_total(PAGE_SLAB),
+		.kernel_stack = use_total(PAGE_KSTACK),
+		.tables = use_total(PAGE_TABLE),
+		.anon = use_total(PAGE_ANON),
+		.file = use_total(PAGE_FILE),
+		.image = use_total(PAGE_IMAGE),
+		.kernel = use_total(PAGE_KERNEL),
+		.vmalloc = (u64)atomic64_read(&mem_counters.vmalloc_pages),
+		.reclaimed = (u64)atomic64_read(&mem_counters.reclaimed),
+		.reclaim_runs = (u64)atomic64_read(&mem_counters.runs),
+		.alloc_failures = (u64)atomic64_read(&mem_counters.failures),
+		.zeroed_hits = (u64)atomic64_read(&mem_counters.zeroed_hits),
+	};
+	for (u32 o = 0; o <= PAGE_MAX_ORDER; o++)
+		out->free_by_order[o] = READ_ONCE(mem_zone.buddy.count[o]);
+}
