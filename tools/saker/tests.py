@@ -1,0 +1,122 @@
+"""`saker test`: runs test groups and merges their TAP into one stream.
+
+A group is an executable tests/GROUP/run that prints TAP; its arguments are names to filter by
+(none: everything).  Environment: SAKER_TEST_KERNEL=linux|saker, SAKER_TEST_FULL=1 for the long
+form.  A group whose plan is missing or wrong, or that exits non-zero without a failed case, is a
+failure of its own: a test that did not run has not passed.
+"""
+import os
+import re
+import subprocess
+import sys
+
+from .error import Fatal
+
+GROUPS = ("host", "model", "fuzz", "boot", "launcher", "guest", "planted", "suite", "busybox",
+          "budgets", "stress")
+USAGE = f"""\
+usage: ./saker test [--full] [--kernel linux|saker] [GROUP|NAME...]
+groups: {' '.join(GROUPS)}
+A word that is no group selects cases by name, in the groups given or in all.
+"""
+_RESULT = re.compile(r"(not )?ok\b *(\d+)? *(?:- *)?(.*)")
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    @property
+    def count(self):
+        return self.passed + self.failed + self.skipped
+
+    def result(self, good, text):
+        skip = good and re.search(r"# *skip\b", text, re.I)
+        if skip:
+            self.skipped += 1
+        elif good:
+            self.passed += 1
+        else:
+            self.failed += 1
+        print(f"{'ok' if good else 'not ok'} {self.count} - {text}", flush=True)
+
+
+def path_of(top, group):
+    return os.path.join(top, "tests", group, "run")
+
+
+def run_group(top, group, names, env, tally):
+    """One group's TAP, its cases renumbered and prefixed with the group's name."""
+    before = tally.count
+    failed_before = tally.failed
+    plan = None
+    print(f"# group {group}", flush=True)
+    child = subprocess.Popen([path_of(top, group), *names], cwd=top, env=env,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    for raw in child.stdout:
+        line = raw.decode(errors="replace").rstrip("\n")
+        found = _RESULT.match(line)
+        planned = re.match(r"1\.\.(\d+)", line)
+        if found:
+            tally.result(not found.group(1), f"{group}: {found.group(3)}")
+        elif planned:
+            plan = int(planned.group(1))
+        elif line.startswith("Bail out!"):
+            tally.result(False, f"{group}: {line}")
+        elif not re.match(r"(K?TAP version)\b", line):
+            print(line if line.startswith((" ", "#")) else f"# {line}", flush=True)
+    status = child.wait()
+    ran = tally.count - before
+    if plan is None:
+        tally.result(False, f"{group}: prints a plan (exit status {status})")
+    elif plan != ran:
+        tally.result(False, f"{group}: runs all of its plan ({ran} of {plan} cases)")
+    elif status and tally.failed == failed_before:
+        tally.result(False, f"{group}: exits with status 0 (was {status})")
+
+
+def parse(top, args):
+    env = dict(os.environ)
+    groups, names = [], []
+    while args:
+        word, args = args[0], args[1:]
+        if word in ("-h", "--help"):
+            print(USAGE, end="")
+            return None
+        if word == "--full":
+            env["SAKER_TEST_FULL"] = "1"
+        elif word.partition("=")[0] == "--kernel":
+            value = word.partition("=")[2]
+            if not value:
+                value, args = (args[0], args[1:]) if args else ("", [])
+            if value not in ("linux", "saker"):
+                raise Fatal("test: --kernel is linux or saker", 2)
+            env["SAKER_TEST_KERNEL"] = value
+        elif word.startswith("-"):
+            raise Fatal(f"test: {word}: no such option\n{USAGE}", 2)
+        elif word in GROUPS:
+            if not os.access(path_of(top, word), os.X_OK):
+                raise Fatal(f"test: there is no group {word} yet (tests/{word}/run)", 2)
+            groups.append(word)
+        else:
+            names.append(word)
+    return groups, names, env
+
+
+def run(top, args):
+    parsed = parse(top, args)
+    if parsed is None:
+        return 0
+    groups, names, env = parsed
+    if not groups:
+        groups = [group for group in GROUPS if os.access(path_of(top, group), os.X_OK)]
+    tally = Tally()
+    print("TAP version 13", flush=True)
+    for group in groups:
+        run_group(top, group, names, env, tally)
+    print(f"1..{tally.count}")
+    if tally.skipped:
+        print(f"# {tally.skipped} skipped")
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    sys.stdout.flush()
+    return 1 if tally.failed or not tally.count else 0
