@@ -1,0 +1,66 @@
+/*
+ * The system-call boundary.  The hot path is a bound check, one call through
+ * the table and two stores for the crash report's ring; everything that only
+ * watched threads need is behind TF_TRACE.
+ */
+#include <abi/syscall.h>
+#include <abi/syscall_info.h>
+#include <abi/sys_protos.h>
+#include <arch/upcall.h>
+#include <base/errno.h>
+#include <proc/task.h>
+
+static u64 absent_calls[SYSCALL_COUNT + 1];	/* atomic */
+
+bool (*syscall_trace_enter)(struct task *self, struct trapframe *tf);
+void (*syscall_trace_exit)(struct task *self, struct trapframe *tf);
+
+i64 syscall_absent(struct task *self, const struct trapframe *tf)
+{
+	u64 nr = (u32)tf->orig_rax;
+
+	__atomic_fetch_add(&absent_calls[MIN(nr, (u64)SYSCALL_COUNT)], 1, __ATOMIC_RELAXED);
+	return -ENOSYS;
+}
+
+u64 syscall_absent_count(u32 nr)
+{
+	return READ_ONCE(absent_calls[MIN(nr, SYSCALL_COUNT)]);
+}
+
+const char *syscall_name(u32 nr)
+{
+	if (nr >= SYSCALL_COUNT || !syscall_infos[nr].name)
+		return NULL;
+	return syscall_strings + syscall_infos[nr].name;
+}
+
+static NOINLINE void dispatch_watched(struct task *self, struct trapframe *tf)
+{
+	u32 nr;
+
+	if (syscall_trace_enter && !syscall_trace_enter(self, tf))
+		return;
+	nr = (u32)tf->orig_rax;		/* the watcher may have changed it */
+	tf->rax = (u64)(nr < SYSCALL_COUNT ? syscall_table[nr](self, tf) : syscall_absent(self, tf));
+	if (syscall_trace_exit)
+		syscall_trace_exit(self, tf);
+}
+
+void syscall_dispatch(struct trapframe *tf)
+{
+	struct task *self = task_current();
+	u32 nr = (u32)tf->orig_rax;	/* Linux looks at the low half only */
+	u32 pos = self->last_syscall_pos;
+
+	self->syscall_nr = nr;
+	self->last_syscall_pos = (pos + 1) % ARRAY_LEN(self->last_syscalls);
+	self->last_syscalls[pos][0] = nr;
+	if (unlikely(READ_ONCE(self->thread.flags) & TF_TRACE))
+		dispatch_watched(self, tf);
+	else if (likely(nr < SYSCALL_COUNT))
+		tf->rax = (u64)syscall_table[nr](self, tf);
+	else
+		tf->rax = (u64)syscall_absent(self, tf);
+	self->last_syscalls[pos][1] = tf->rax;
+}

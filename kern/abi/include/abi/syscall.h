@@ -1,0 +1,25 @@
+/*
+ * System-call dispatch.  syscall_dispatch() (declared in arch/upcall.h) looks
+ * the number up in syscall_table, generated from spec/syscalls.tbl, calls the
+ * stub, which passes the registers on as typed arguments, and leaves the
+ * result in the frame's rax.  Restart errors stay there: proc_return_to_user()
+ * settles them.  Context: threads, interrupts on.
+ */
+#pragma once
+
+#include <base/attrs.h>
+
+struct task;
+struct trapframe;
+
+typedef i64 (*syscall_fn_t)(struct task *self, const struct trapframe *tf);
+extern const syscall_fn_t syscall_table[];
+i64 syscall_absent(struct task *self, const struct trapframe *tf);	/* counts, -ENOSYS */
+
+/* How often number nr (>= SYSCALL_COUNT: all larger ones together) was refused with -ENOSYS. */
+u64 syscall_absent_count(u32 nr);
+const char *syscall_name(u32 nr);	/* NULL: no such number */
+
+/* Watchers of threads with TF_TRACE: entry returns false to skip the call (rax is set then).  NULL: none. */
+extern bool (*syscall_trace_enter)(struct task *self, struct trapframe *tf);
+extern void (*syscall_trace_exit)(struct task *self, struct trapframe *tf);
