@@ -44,6 +44,6 @@ lint:
 
 # The kept downloads and the BusyBox build stay: build/linux, build/busybox.
 clean:
-	@for path in build/* build/.setup; do \
+	@for path in build/* build/.[!.]*; do \
 		case $$path in build/linux|build/busybox) ;; *) rm -rf "$$path";; esac; \
 	done
