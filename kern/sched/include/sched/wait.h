@@ -28,6 +28,8 @@ void waitq_add(struct waitq *q, struct waiter *w);	/* exclusive ones at the tail
 void waitq_remove(struct waitq *q, struct waiter *w);	/* harmless when not queued */
 /* Wakes every non-exclusive waiter and up to n exclusive ones.  Cheap (one load) when nobody waits. */
 void waitq_wake(struct waitq *q, u32 n, u32 key);
+/* As waitq_wake, from inside a wake callback, where another queue's lock is held (the caller's graph has no loops). */
+void waitq_wake_nested(struct waitq *q, u32 n, u32 key);
 static inline void waitq_wake_all(struct waitq *q) { waitq_wake(q, ~0u, ~0u); }
 static inline void waitq_wake_one(struct waitq *q) { waitq_wake(q, 1, ~0u); }
 void waitq_wake_handoff(struct waitq *q, u32 key);	/* one exclusive waiter, by sched_wake_handoff */
