@@ -52,13 +52,13 @@ static void region_sort(struct boot_region *r, u32 *n)
 	*n = out;
 }
 
+/* Keeps the list sorted and merged, as boot_alloc() needs it. */
 static void region_reserve(struct bootinfo *bi, u64 start, u64 end)
 {
 	if (bi->nreserved == BOOT_MAX_REGIONS)
-		region_sort(bi->reserved, &bi->nreserved);
-	if (bi->nreserved == BOOT_MAX_REGIONS)
 		panic_boot("memory map has too many reserved pieces");
 	bi->reserved[bi->nreserved++] = (struct boot_region){ start, end };
+	region_sort(bi->reserved, &bi->nreserved);
 }
 
 /* First address at or after start where [a, a + size) is not reserved. */
@@ -291,7 +291,6 @@ void mem_init(struct bootinfo *bi)
 	region_reserve(bi, 0, LOW_MEMORY);
 	frames_find_chunks(bi);
 	frames_map(bi);
-	region_sort(bi->reserved, &bi->nreserved);
 	nres = bi->nreserved;
 	for (u32 i = 0; i < nres; i++) {
 		res[i].start = bi->reserved[i].start >> PAGE_SHIFT;

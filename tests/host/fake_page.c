@@ -1,0 +1,103 @@
+/*
+ * mem/page.h over simulated RAM: the kernel's own buddy lists, failure
+ * injection, and free frames poisoned for AddressSanitizer.  Frame 0 is never
+ * given out.
+ */
+#include <core/lock.h>
+#include <mem/mem.h>
+#include <mem/page.h>
+#include <test/test.h>
+#include "../../kern/mem/buddy.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+void __asan_poison_memory_region(void const volatile *addr, size_t size);
+void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+#else
+#define __asan_poison_memory_region(a, n)   ((void)(a))
+#define __asan_unpoison_memory_region(a, n) ((void)(a))
+#endif
+
+static struct buddy buddy;
+static u64 ram_frames;
+static u64 use_count[PAGE_USES];
+bool (*mem_oom_hook)(void);
+
+void host_ram_limit(u64 frames)
+{
+	VERIFY(!ram_frames && frames <= HOST_RAM_FRAMES);
+	ram_frames = frames;
+	buddy_init(&buddy);
+	buddy_free_range(&buddy, 1, frames);
+	__asan_poison_memory_region(host_ram, frames << PAGE_SHIFT);
+}
+
+struct page *page_alloc(u32 order, enum page_use use, u32 flags)
+{
+	struct page *pg;
+
+	if (!(flags & ALLOC_ATOMIC))
+		assert_may_sleep();
+	if (!ram_frames)
+		host_ram_limit(HOST_RAM_FRAMES);
+	if (host_alloc_should_fail())
+		return NULL;
+	pg = buddy_alloc(&buddy, order);
+	if (!pg)
+		return NULL;
+	__asan_unpoison_memory_region(page_addr(pg), PAGE_SIZE << order);
+	memset(page_addr(pg), flags & ALLOC_ZERO ? 0 : 0xcd, PAGE_SIZE << order);
+	*pg = (struct page){ .use = (u8)use, .order = (u8)order, .flags = order ? PAGE_F_HEAD : 0 };
+	atomic_set(&pg->refs, 1);
+	host_count_alloc(0, 1l << order);
+	use_count[use] += 1u << order;
+	return pg;
+}
+
+void page_put_last(struct page *pg)
+{
+	u32 order = pg->order;
+
+	VERIFY_CMP(pg->use, >, PAGE_RESERVED);
+	VERIFY((pg->flags & PAGE_F_LRU) == 0);
+	use_count[pg->use] -= 1u << order;
+	__asan_poison_memory_region(page_addr(pg), PAGE_SIZE << order);
+	pg->flags = 0;
+	pg->order = 0;
+	pg->use = PAGE_FREE;
+	host_count_alloc(0, -(1l << order));
+	buddy_free(&buddy, pg, order);
+}
+
+void page_split(struct page *head)
+{
+	u32 n = 1u << head->order;
+
+	head->order = 0;
+	head->flags &= (u16)~PAGE_F_HEAD;
+	for (u32 i = 1; i < n; i++) {
+		head[i] = *head;
+		head[i].used = 0;
+		head[i].index = head->index + i;
+	}
+}
+
+void page_set_use(struct page *pg, enum page_use use)
+{
+	use_count[pg->use] -= 1u << pg->order;
+	use_count[use] += 1u << pg->order;
+	pg->use = (u8)use;
+}
+
+bool pfn_valid(pfn_t f) { return f.v < ram_frames; }
+u64 mem_free_pages(void) { return buddy.nfree; }
+u64 mem_total_pages(void) { return ram_frames; }
+u64 mem_reclaim(u64 want) { return 0; }
+bool mem_idle_zero(void) { return false; }
+void mem_shrinker_add(struct mem_shrinker *s) {}
+
+void mem_stats(struct mem_stats *out)
+{
+	*out = (struct mem_stats){ .total = ram_frames, .free = buddy.nfree, .slab = use_count[PAGE_SLAB],
+		.kernel_stack = use_count[PAGE_KSTACK], .tables = use_count[PAGE_TABLE], .anon = use_count[PAGE_ANON],
+		.file = use_count[PAGE_FILE], .image = use_count[PAGE_IMAGE], .kernel = use_count[PAGE_KERNEL] };
+}
