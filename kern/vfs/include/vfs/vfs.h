@@ -90,6 +90,9 @@ MUST_USE int vnode_permission(const struct cred *cr, struct vnode *vn, u32 want)
 /* "/a/b", "(unreachable)..", " (deleted)".  Length without NUL or -ENAMETOOLONG.  relative to c's root. */
 MUST_USE i64 vfs_path_text(struct vfs_caller *c, const struct path *p, char *buf, usize size);
 
+/* The working directory; -ENOENT when it was removed. */
+MUST_USE i64 vfs_getcwd(struct vfs_caller *c, char *buf, usize size);
+
 /* Mounts.  One mount name space for now; kept behind struct mount_ns for later. */
 struct mount {
 	refcount_t refs;

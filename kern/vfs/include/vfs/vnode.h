@@ -119,12 +119,13 @@ struct vnode {
 	char *link_text;
 	u32 seals;			/* F_SEAL_*, memfd; vn->lock */
 	struct rcu_head rcu;
-	struct list sb_link;		/* sb->vnodes */
 };
 
 #define VN_IMMUTABLE (1u << 0)		/* content comes from the initramfs archive and was never changed */
 #define VN_NOATIME   (1u << 1)
 #define VN_APPEND    (1u << 2)
+#define VN_LINKABLE  (1u << 3)		/* O_TMPFILE: may be linked although nlink == 0 */
+#define VN_COUNTED   (1u << 4)		/* counts in sb->used_inodes */
 
 struct vnode_attr {			/* for setattr: which fields count */
 	u32 valid;
@@ -192,8 +193,7 @@ struct superblock {
 	atomic64_t next_ino;
 	atomic64_t used_blocks, used_inodes;	/* tmpfs quota, in pages and inodes */
 	u64 max_blocks, max_inodes;		/* 0: none */
-	spinlock_t lock;		/* rank FS_PRIV */
-	struct list vnodes GUARDED_BY(&lock);
+	spinlock_t lock;		/* rank FS_PRIV: the file system's own use */
 	atomic_t writers;		/* files open for writing and changes under way: a remount read-only is EBUSY */
 	void *priv;
 	char options[128];		/* as /proc/mounts shows them, without the flags */
@@ -204,6 +204,7 @@ struct kstatfs { u64 type, bsize, blocks, bfree, bavail, files, ffree, fsid, nam
 struct fs_type {
 	const char *name;
 	bool nodev;
+	bool cache_negative;		/* absent names may be remembered: every change goes through this kernel's vfs */
 	/* May sleep.  options: mount data as text or NULL.  *out has one reference and a root dentry. */
 	int (*mount)(const struct fs_type *t, const char *source, u32 flags, const char *options, struct superblock **out);
 	void (*unmount)(struct superblock *sb);		/* last reference */
@@ -225,6 +226,10 @@ void path_put(struct path *p);			/* clears it; NULL path harmless */
 /* A new vnode of sb: refs == 1, locks ready, times now, ino assigned (0) or given.  NULL: no memory. */
 MUST_USE struct vnode *vnode_create(struct superblock *sb, u64 ino, u32 mode, const struct vnode_ops *ops, const struct file_ops *fops);
 struct vnode *vnode_get(struct vnode *vn);
+/* Owner, group and mode of a new child of dir by the caller's identity and dir's setgid bit (dir NULL: none). */
+void vnode_init_owner(struct vnode *vn, const struct vnode *dir, u32 mode);
+/* mode bits, owner, times and size 0..: what most setattr ops end with.  vn exclusive. */
+void vnode_apply_attr(struct vnode *vn, const struct vnode_attr *a);
 void vnode_put(struct vnode *vn);
 void vnode_touch(struct vnode *vn, u32 which);	/* ATTR_ATIME | MTIME | CTIME := now */
 void vnode_lock_two(struct vnode *a, struct vnode *b);

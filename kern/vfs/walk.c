@@ -1,0 +1,718 @@
+/*
+ * Path walk.
+ *
+ * One engine in two modes.  rcu: positions are borrowed, nothing sleeps, no
+ * counts change; the result gets its references at the end and counts only if
+ * walk_seq stood still (errors included).  ref: each position is referenced,
+ * lookups may sleep.  A walk starts in rcu mode and starts over in ref mode
+ * when it meets something it cannot do (-ECHILD) or names moved meanwhile.
+ *
+ * Text: w->p is what is left of the current text; a symlink's text becomes
+ * current and the rest of the outer one is pushed, unless nothing is left of
+ * it, so a component is the last one iff its rest is empty and depth is 0.
+ */
+#include "vfs_private.h"
+
+#define HOLD_BUFFER 1ull
+
+u32 sysctl_protected_symlinks = 1;
+
+static void hold_drop(const struct walk *w, u64 hold)
+{
+	if (w->rcu || !hold)
+		return;
+	if (hold & HOLD_BUFFER)
+		kfree((void *)(hold & ~HOLD_BUFFER));
+	else
+		vnode_put((struct vnode *)hold);
+}
+
+/* New position; in ref mode the references on it pass to the walk. */
+static void set_position(struct walk *w, struct mount *m, struct dentry *d)
+{
+	if (!w->rcu) {
+		struct path old = { w->mnt, w->d };
+
+		path_put(&old);
+	}
+	w->mnt = m;
+	w->d = d;
+}
+
+static void set_position_copy(struct walk *w, struct mount *m, struct dentry *d)
+{
+	if (!w->rcu) {
+		mount_get(m);
+		dentry_get(d);
+	}
+	set_position(w, m, d);
+}
+
+static void fs_path(struct walk *w, const struct path *from, struct path *out)
+{
+	struct fs_view *v = w->caller ? w->caller->fs : NULL;
+
+	if (w->rcu && (!v || ref_read(&v->refs) == 1)) {
+		*out = *from;
+		return;
+	}
+	if (v)
+		spin_lock(&v->lock);
+	*out = *from;
+	if (!w->rcu)
+		path_get(out);
+	if (v)
+		spin_unlock(&v->lock);
+}
+
+static int start_at_fd(struct walk *w, int dfd, struct path *out)
+{
+	AUTO_FD ref = { NULL, false };
+	int err;
+
+	if (!w->caller || !w->caller->fds)
+		return -EBADF;
+	ref = fd_borrow(w->caller->fds, dfd, true);
+	if (!ref.file)
+		return -EBADF;
+	if (!w->rcu)
+		return file_get_path(ref.file, out);
+	err = path_is_null(&ref.file->path) || !ref.file->path.mnt ? -ECHILD : 0;
+	*out = ref.file->path;		/* freed past rcu at the earliest */
+	return err;
+}
+
+static void set_root(struct walk *w)
+{
+	struct path p;
+
+	if (w->rooted)
+		return;
+	fs_path(w, w->caller ? &w->caller->fs->root : &ns_root, &p);
+	w->root_mnt = p.mnt;
+	w->root_d = p.dentry;
+	w->rooted = true;
+}
+
+static int walk_start(struct walk *w, int dfd, const char *name)
+{
+	struct path p;
+	int err;
+
+	w->seq = walk_seq_read();
+	w->mnt = w->root_mnt = NULL;
+	w->d = w->root_d = NULL;
+	w->rooted = false;
+	w->need_dir = false;
+	w->links = w->depth = 0;
+	w->hold = 0;
+	w->p = name;
+	w->last = name;
+	w->last_len = 0;
+	w->last_type = LAST_ROOT;
+	if (w->rcu && (w->seq & 1))
+		return -ECHILD;
+	if (!*name && !(w->flags & WALK_EMPTY))
+		return -ENOENT;
+	if (*name == '/' && !(w->flags & WALK_IN_ROOT)) {
+		if (w->flags & WALK_BENEATH)
+			return -EXDEV;
+		set_root(w);
+		set_position_copy(w, w->root_mnt, w->root_d);
+		return 0;
+	}
+	if (dfd == AT_FDCWD) {
+		fs_path(w, w->caller ? &w->caller->fs->cwd : &ns_root, &p);
+	} else {
+		err = start_at_fd(w, dfd, &p);
+		if (err)
+			return err;
+	}
+	w->mnt = p.mnt;
+	w->d = p.dentry;
+	if (w->flags & (WALK_BENEATH | WALK_IN_ROOT)) {
+		if (!w->rcu)
+			path_get(&p);
+		w->root_mnt = p.mnt;
+		w->root_d = p.dentry;
+		w->rooted = true;
+	}
+	return 0;
+}
+
+void walk_end(struct walk *w)
+{
+	if (!w->rcu) {
+		struct path p = { w->mnt, w->d }, r = { w->root_mnt, w->root_d };
+
+		hold_drop(w, w->hold);
+		while (w->depth)
+			hold_drop(w, w->frames[--w->depth].hold);
+		path_put(&p);
+		path_put(&r);
+	}
+	w->hold = 0;
+	w->mnt = w->root_mnt = NULL;
+	w->d = w->root_d = NULL;
+}
+
+/* May the directory we stand in be searched? */
+static int may_search(struct walk *w)
+{
+	struct vnode *vn = w->d->vnode;
+
+	if (likely((vn->mode & (S_IFMT | 0111)) == (S_IFDIR | 0111) && !vn->ops->permission))
+		return 0;
+	if (!S_ISDIR(vn->mode))
+		return -ENOTDIR;
+	if (w->rcu && vn->ops->permission)
+		return -ECHILD;
+	return vnode_permission(w->cred, vn, MAY_EXEC);
+}
+
+/* Shared lock, the file system fills a fresh dentry; the first of two racers wins. */
+static int lookup_slow(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+{
+	struct vnode *dv = dir->vnode;
+	AUTO(dentry) d = dentry_create(dir, name, len);
+	struct dentry *other;
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	err = dv->ops->lookup(dv, d);
+	if (err == -ENOENT)
+		err = 0;
+	if (err)
+		return err;
+	if (dentry_unhashed(d) && (d->vnode || dv->sb->type->cache_negative)) {
+		other = dentry_hash_unique(d);
+		if (other) {
+			*out = other;
+			return 0;
+		}
+	}
+	*out = MOVE(d);
+	return 0;
+}
+
+static bool still_right(struct dentry *dir, struct dentry *d)
+{
+	const struct vnode_ops *ops = d->vnode ? d->vnode->ops : dir->vnode->ops;
+
+	return !ops->revalidate || ops->revalidate(d);
+}
+
+static struct dentry *lookup_valid(struct dentry *dir, const char *name, u32 len)
+{
+	struct dentry *d = dentry_lookup_cached(dir, name, len);
+
+	if (!d || still_right(dir, d))
+		return d;
+	dentry_unhash(d);
+	dentry_put(d);
+	return NULL;
+}
+
+static int lookup_missing(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+{
+	if (dir->vnode->ops->lookup)
+		return lookup_slow(dir, name, len, out);
+	*out = dentry_create(dir, name, len);
+	return *out ? 0 : -ENOMEM;
+}
+
+int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+{
+	struct dentry *d = lookup_valid(dir, name, len);
+
+	if (d) {
+		*out = d;
+		return 0;
+	}
+	return lookup_missing(dir, name, len, out);
+}
+
+int dentry_lookup(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+{
+	struct dentry *d = lookup_valid(dir, name, len);
+
+	if (d) {
+		*out = d;
+		return 0;
+	}
+	if (!dir->vnode->ops->lookup)
+		return -ENOENT;
+	GUARD_SHARED(&dir->vnode->lock);
+	return lookup_slow(dir, name, len, out);
+}
+
+/* Child of the current directory: borrowed (rcu) or referenced.  Never negative. */
+static int find_child(struct walk *w, const char *name, u32 len, u32 hash, struct dentry **out)
+{
+	struct dentry *d;
+	struct vnode *vn;
+	int err;
+
+	if (w->rcu) {
+		d = dentry_find_rcu(w->d, name, len, hash);
+		if (!d)
+			return w->d->vnode->ops->lookup ? -ECHILD : -ENOENT;
+		vn = load_acquire(&d->vnode);
+		if (!vn)
+			return w->d->vnode->ops->revalidate ? -ECHILD : -ENOENT;
+		if (vn->ops->revalidate)
+			return -ECHILD;
+		if (!(d->flags & (DN_PINNED | DN_USED)))
+			bits_set(&d->flags, DN_USED);
+		*out = d;
+		return 0;
+	}
+	if (w->flags & WALK_CACHED)
+		return -EAGAIN;
+	err = dentry_lookup(w->d, name, len, &d);
+	if (err)
+		return err;
+	if (!d->vnode) {
+		dentry_put(d);
+		return -ENOENT;
+	}
+	*out = d;
+	return 0;
+}
+
+static int step_onto(struct walk *w, struct dentry *child)
+{
+	struct mount *m = w->mnt;
+	struct path p;
+
+	if (likely(!(child->flags & DN_MOUNTED))) {
+		if (w->rcu) {
+			w->d = child;
+			return 0;
+		}
+		set_position(w, mount_get(m), child);
+		return 0;
+	}
+	if (w->rcu) {
+		while (child->flags & DN_MOUNTED) {
+			struct mount *c = mount_find_rcu(m, child);
+
+			if (!c)
+				break;
+			m = c;
+			child = c->root;
+		}
+		if (m != w->mnt && (w->flags & WALK_NO_XDEV))
+			return -EXDEV;
+		set_position(w, m, child);
+		return 0;
+	}
+	p = (struct path){ mount_get(m), child };
+	path_follow_mounts(&p);
+	if (p.mnt != w->mnt && (w->flags & WALK_NO_XDEV)) {
+		path_put(&p);
+		return -EXDEV;
+	}
+	set_position(w, p.mnt, p.dentry);
+	return 0;
+}
+
+/* The parent of a mount's root: false at the very top. */
+static bool leave_mount(struct walk *w)
+{
+	struct path at;
+
+	if (w->rcu) {
+		at = w->mnt->at;
+		if (!at.mnt)
+			return false;
+	} else if (!mount_parent(w->mnt, &at)) {
+		return false;
+	}
+	set_position(w, at.mnt, at.dentry);
+	return true;
+}
+
+static int step_up(struct walk *w)
+{
+	struct dentry *d;
+
+	set_root(w);
+	for (;;) {
+		if (w->d == w->root_d && w->mnt == w->root_mnt) {
+			if (w->flags & WALK_BENEATH)
+				return -EXDEV;
+			break;
+		}
+		if (w->d != w->mnt->root) {
+			d = w->rcu ? READ_ONCE(w->d->parent) : dentry_parent_get(w->d);
+			return step_onto(w, d);
+		}
+		if (w->flags & WALK_NO_XDEV && w->mnt->at.mnt)
+			return -EXDEV;
+		if (!leave_mount(w))
+			break;
+	}
+	if (!w->rcu)
+		dentry_get(w->d);
+	return step_onto(w, w->d);
+}
+
+static int may_follow(struct walk *w, struct vnode *link, bool final)
+{
+	struct vnode *dir = w->d->vnode;
+
+	if ((w->flags & WALK_NO_SYMLINKS) || (w->mnt->flags & MS_NOSYMFOLLOW))
+		return -ELOOP;
+	if (w->links >= SYMLINK_MAX_FOLLOW)
+		return -ELOOP;
+	w->links++;
+	if (!final || !sysctl_protected_symlinks || w->cred->fsuid == link->uid)
+		return 0;
+	if ((dir->mode & (S_ISVTX | 0002)) != (S_ISVTX | 0002) || dir->uid == link->uid)
+		return 0;
+	return -EACCES;
+}
+
+static int jump_magic(struct walk *w, struct vnode *vn)
+{
+	struct path p = { 0 };
+	int err;
+
+	if (w->flags & WALK_NO_MAGIC)
+		return -ELOOP;
+	if (w->flags & (WALK_BENEATH | WALK_IN_ROOT))
+		return -EXDEV;
+	err = vn->ops->follow(vn, &p);
+	if (err)
+		return err;
+	if (p.mnt != w->mnt && (w->flags & WALK_NO_XDEV)) {
+		path_put(&p);
+		return -EXDEV;
+	}
+	set_position(w, p.mnt, p.dentry);
+	return 0;
+}
+
+/* The text of a link, kept alive by *hold. */
+static int link_text(struct walk *w, struct vnode *vn, const char **text, u64 *hold)
+{
+	char *buf;
+	i64 n;
+
+	if (vn->link_text) {
+		*text = vn->link_text;
+		*hold = w->rcu ? 0 : (u64)vnode_get(vn);
+		return 0;
+	}
+	if (w->rcu)
+		return -ECHILD;
+	if (!vn->ops->readlink)
+		return -EINVAL;
+	buf = kmalloc(PATH_MAX);
+	if (!buf)
+		return -ENOMEM;
+	n = vn->ops->readlink(vn, buf, PATH_MAX - 1);
+	if (n < 0) {
+		kfree(buf);
+		return (int)n;
+	}
+	buf[n] = 0;
+	*text = buf;
+	*hold = (u64)buf | HOLD_BUFFER;
+	return 0;
+}
+
+static void push_text(struct walk *w, const char *text, u64 hold)
+{
+	if (*w->p) {
+		w->frames[w->depth++] = (struct walk_frame){ w->p, w->hold };
+	} else {
+		hold_drop(w, w->hold);
+	}
+	w->hold = hold;
+	w->p = text;
+}
+
+/* vn is a symlink in the current directory.  Consumes nothing. */
+static int follow_link(struct walk *w, struct vnode *vn, bool final)
+{
+	const char *text = NULL;
+	u64 hold = 0;
+	int err = may_follow(w, vn, final);
+
+	if (err)
+		return err;
+	if (vn->ops->follow)
+		return w->rcu ? -ECHILD : jump_magic(w, vn);
+	err = link_text(w, vn, &text, &hold);
+	if (err)
+		return err;
+	vnode_access(w->mnt, vn);
+	if (!*text) {
+		hold_drop(w, hold);
+		return -ENOENT;
+	}
+	push_text(w, text, hold);
+	if (*text != '/')
+		return 0;
+	if (w->flags & WALK_BENEATH)
+		return -EXDEV;
+	set_root(w);
+	if ((w->flags & WALK_NO_XDEV) && w->root_mnt != w->mnt)
+		return -EXDEV;
+	set_position_copy(w, w->root_mnt, w->root_d);
+	return 0;
+}
+
+static int step_down(struct walk *w, const char *name, u32 len, u32 hash, bool final)
+{
+	struct dentry *child;
+	struct vnode *vn;
+	int err = find_child(w, name, len, hash, &child);
+
+	if (err)
+		return err;
+	vn = child->vnode;
+	if (likely(!S_ISLNK(vn->mode) || (final && !(w->flags & WALK_FOLLOW) && !w->need_dir)))
+		return step_onto(w, child);
+	err = follow_link(w, vn, final);
+	if (!w->rcu)
+		dentry_put(child);
+	return err;
+}
+
+static void pop_text(struct walk *w)
+{
+	struct walk_frame *f = &w->frames[--w->depth];
+
+	hold_drop(w, w->hold);
+	w->hold = f->hold;
+	w->p = f->rest;
+}
+
+static u8 last_type_of(const char *name, u32 len)
+{
+	if (name[0] != '.' || len > 2)
+		return LAST_NORMAL;
+	if (len == 1)
+		return LAST_DOT;
+	return name[1] == '.' ? LAST_DOTDOT : LAST_NORMAL;
+}
+
+static int walk_component(struct walk *w, const char *name, u32 len, u32 hash, bool final)
+{
+	u8 type = last_type_of(name, len);
+
+	if (unlikely(final && w->parent_only)) {
+		w->last = name;
+		w->last_len = len;
+		w->last_type = type;
+		return 0;
+	}
+	if (likely(type == LAST_NORMAL))
+		return step_down(w, name, len, name_hash_end(hash, w->d), final);
+	return type == LAST_DOT ? 0 : step_up(w);
+}
+
+static int walk_run(struct walk *w)
+{
+	w->last_type = LAST_ROOT;
+	for (;;) {
+		const char *name = w->p, *s;
+		u32 hash = NAME_HASH_INIT;
+		bool final;
+		int err;
+
+		while (*name == '/')
+			name++;
+		if (!*name) {
+			if (!w->depth)
+				return 0;
+			pop_text(w);
+			continue;
+		}
+		err = may_search(w);
+		if (err)
+			return err;
+		for (s = name; *s && *s != '/'; s++)
+			hash = name_hash_step(hash, (u8)*s);
+		if (s - name > NAME_MAX)
+			return -ENAMETOOLONG;
+		w->p = s;
+		while (*w->p == '/')
+			w->p++;
+		final = !*w->p && !w->depth;
+		if (final && *s == '/')
+			w->need_dir = true;
+		err = walk_component(w, name, (u32)(s - name), hash, final);
+		if (err || (final && w->parent_only))
+			return err;
+	}
+}
+
+static int check_result(struct walk *w)
+{
+	if ((w->need_dir || (w->flags & WALK_DIRECTORY)) && !w->parent_only && !S_ISDIR(w->d->vnode->mode))
+		return -ENOTDIR;
+	if (!w->rcu && (w->flags & (WALK_BENEATH | WALK_IN_ROOT)) && walk_seq_changed(w->seq))
+		return -EAGAIN;
+	return 0;
+}
+
+static int walk_rcu(struct walk *w, int dfd, const char *name)
+{
+	int err;
+
+	w->rcu = true;
+	rcu_read_lock();
+	err = walk_start(w, dfd, name);
+	if (!err)
+		err = walk_run(w);
+	if (!err)
+		err = check_result(w);
+	if (!err && (!ref_try_get(&w->d->refs)))
+		err = -ECHILD;
+	if (!err && !ref_try_get(&w->mnt->refs)) {
+		rcu_read_unlock();
+		dentry_put(w->d);
+		return -ECHILD;
+	}
+	rcu_read_unlock();
+	if (likely(!walk_seq_changed(w->seq)))
+		return err;
+	if (!err) {
+		dentry_put(w->d);
+		mount_put(w->mnt);
+	}
+	return -ECHILD;
+}
+
+static int walk_ref(struct walk *w, int dfd, const char *name)
+{
+	int err;
+
+	w->rcu = false;
+	err = walk_start(w, dfd, name);
+	if (!err)
+		err = walk_run(w);
+	if (!err)
+		err = check_result(w);
+	return err;
+}
+
+static void walk_prepare(struct walk *w, struct vfs_caller *c, u32 flags, bool parent_only)
+{
+	w->caller = c;
+	w->cred = caller_cred(c);
+	w->flags = flags;
+	w->parent_only = parent_only;
+}
+
+int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
+{
+	struct walk w;
+	int err;
+
+	walk_prepare(&w, c, walk, false);
+	err = walk_rcu(&w, dfd, name);
+	if (likely(!err)) {
+		out->mnt = w.mnt;
+		out->dentry = w.d;
+		return 0;
+	}
+	if (err != -ECHILD)
+		return err;
+	if (walk & WALK_CACHED)
+		return -EAGAIN;
+	err = walk_ref(&w, dfd, name);
+	if (!err) {
+		out->mnt = MOVE(w.mnt);
+		out->dentry = MOVE(w.d);
+	}
+	walk_end(&w);
+	return err;
+}
+
+/* The fast try stands where the last component's directory is; with no symlink text pending it can go on with references. */
+int walk_to_parent(struct walk *w, struct vfs_caller *c, int dfd, const char *name, u32 flags)
+{
+	int err;
+
+	walk_prepare(w, c, flags, true);
+	err = walk_rcu(w, dfd, name);
+	if (!err) {
+		w->rcu = false;
+		w->hold = 0;
+		w->rooted = false;		/* the root was borrowed: taken anew if it is needed */
+		w->root_mnt = NULL;
+		w->root_d = NULL;
+		if (!(flags & (WALK_BENEATH | WALK_IN_ROOT)))
+			return 0;
+		walk_end(w);
+		err = -ECHILD;
+	}
+	if (err != -ECHILD)
+		goto fail;
+	err = walk_ref(w, dfd, name);
+	if (!err)
+		return 0;
+	walk_end(w);
+	return err;
+fail:
+	w->mnt = w->root_mnt = NULL;
+	w->d = w->root_d = NULL;
+	return err;
+}
+
+int walk_lookup_last(struct walk *w, struct dentry **out)
+{
+	struct dentry *d;
+	int err;
+
+	if (w->last_type != LAST_NORMAL)
+		return -EINVAL;
+	if (w->last_len > NAME_MAX)
+		return -ENAMETOOLONG;
+	err = dentry_lookup(w->d, w->last, w->last_len, &d);
+	if (!err && !d->vnode) {
+		dentry_put(d);
+		err = -ENOENT;
+	}
+	if (!err)
+		*out = d;
+	return err;
+}
+
+int walk_follow_last(struct walk *w, struct dentry *link)
+{
+	int err;
+
+	w->parent_only = true;
+	w->p = "";
+	err = follow_link(w, link->vnode, true);
+	if (!err && link->vnode->ops->follow) {
+		w->last_type = LAST_ROOT;
+		w->last_len = 0;
+		dentry_put(link);
+		return 0;
+	}
+	dentry_put(link);
+	return err ? err : walk_run(w);
+}
+
+int vfs_walk_parent(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *parent, const char **last, u32 *len)
+{
+	struct walk w;
+	int err = walk_to_parent(&w, c, dfd, name, walk);
+
+	if (err)
+		return err;
+	parent->mnt = MOVE(w.mnt);
+	parent->dentry = MOVE(w.d);
+	*last = w.last;
+	*len = w.last_type == LAST_ROOT ? 0 : w.last_len;
+	walk_end(&w);
+	return 0;
+}
