@@ -1,1 +1,1 @@
-ipc_deps := base arch core mem sched vm vfs
+ipc_deps := base arch core mem sched vm vfs dev
