@@ -140,3 +140,18 @@ struct task *task_of_pid(struct task *self, i32 pid)
 		return NULL;
 	return pid ? task_find((u32)pid) : task_get(self);
 }
+
+bool pgrp_exists(u32 pgid)
+{
+	u32 from = 1;
+
+	for (;;) {
+		AUTO(process) p = process_next(from);
+
+		if (!p)
+			return false;
+		if (process_pgid(p) == pgid)
+			return true;
+		from = p->pid + 1;
+	}
+}
