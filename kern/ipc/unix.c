@@ -330,10 +330,8 @@ static u32 unix_poll(struct socket *s, struct file *f, struct poll_table *pt)
 	if (room && s->type == SOCK_DGRAM) {
 		AUTO(usock) peer = unix_peer_get(u);
 
-		if (peer && peer != u) {
-			poll_wait(pt, &peer->space_wait);
-			room = !unix_queue_full(peer);
-		}
+		if (peer && peer != u)
+			room = !unix_queue_full(peer);	/* its reader's progress wakes our space_wait: msg_free() */
 	}
 	if (room)
 		ev |= POLLOUT | POLLWRNORM | POLLWRBAND;

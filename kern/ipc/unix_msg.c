@@ -307,7 +307,7 @@ i64 unix_sendmsg(struct socket *s, struct msghdr_k *m, u32 flags)
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	int err = sock_take_error(s);
+	int err = s->type == SOCK_STREAM ? 0 : sock_take_error(s);
 
 	if (err)
 		return err;
