@@ -32,7 +32,9 @@
 #define VM_DONTDUMP  (1u << 15)
 #define VM_MAYEXEC   (1u << 16)
 #define VM_MAYREAD   (1u << 17)
+#define VM_LOCKONFAULT (1u << 18)	/* with VM_LOCKED: mlock2(MLOCK_ONFAULT) */
 #define VM_PROT	     (VM_READ | VM_WRITE | VM_EXEC)
+#define VM_MAY	     (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
 struct area {
 	struct rb_node node;
@@ -52,6 +54,7 @@ struct aspace {
 	struct rb_tree areas GUARDED_BY(&lock);
 	struct area *last_hit;		/* cache: guarded by lock exclusive, or any when valid under shared */
 	u64 gen GUARDED_BY(&lock);
+	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (area.c, inv. A4).  lock exclusive */
 	refcount_t refs;		/* users of the struct (pins) */
 	atomic_t users;			/* threads that run in it: at 0 it is torn down */
 	pfn_t root;			/* top table; const after create */
@@ -62,12 +65,19 @@ struct aspace {
 	u64 arg_start, arg_end, env_start, env_end, code_start, code_end, data_start, data_end;
 	u64 auxv[2 * 24];		/* as put on the stack, for /proc/PID/auxv */
 	u64 nareas GUARDED_BY(&lock), total_pages, locked_pages;
-	atomic64_t anon_pages, file_pages, shmem_pages, table_pages;	/* resident */
+	u64 data_pages GUARDED_BY(&lock);	/* private writable, not stack: what RLIMIT_DATA limits */
+	u64 nofork GUARDED_BY(&lock);	/* areas with VM_DONTFORK or VM_WIPEFORK */
+	u32 def_flags GUARDED_BY(&lock);	/* VM_LOCKED | VM_LOCKONFAULT after mlockall(MCL_FUTURE) */
+	u64 cpus_inline;		/* storage of cpus on machines of up to 64 CPUs */
+	atomic64_t anon_pages, file_pages, shmem_pages;	/* resident, as of the last aspace_rss_pages(); exact numbers live in the leaf tables */
+	atomic64_t table_pages;		/* page-table frames */
+	u64 rss;			/* pgt_lock: running estimate, for peak_rss */
 	u64 peak_rss, peak_total;
 	u64 data_limit, as_limit, memlock_limit;			/* rlimits, copied in by proc */
 	atomic64_t min_faults, maj_faults;
 	void *exe_file;			/* struct file, opaque; vm_file_hooks */
 	u32 dumpable;
+	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
 };
 
 /* vfs tells vm how to hold a file that a mapping names. */
@@ -88,17 +98,25 @@ void aspace_switch(void *prev, void *next);	/* for sched_aspace_switch */
 /* fork: copy-on-write duplicate of the current space.  0, -ENOMEM (nothing changed). */
 MUST_USE int aspace_fork(struct aspace *from, struct aspace **out);
 
+/*
+ * VM_MAY* say what mprotect may grant later: for a file mapping the caller sets
+ * them (a shared mapping of a read-only descriptor has no VM_MAYWRITE); none
+ * set means all.  What VM_PROT grants now is always included, and a private
+ * mapping may always become writable.
+ */
 struct map_request {
 	u64 addr;		/* hint, or the place when fixed */
 	u64 len;		/* > 0; rounded up */
 	u32 flags;		/* VM_* */
-	bool fixed, noreplace, populate, below_4g;
+	bool fixed, noreplace, populate;
+	bool below_4g;		/* MAP_32BIT: in the first 2 GiB */
+	bool allow_low;		/* may map below mmap_min_addr (CAP_SYS_RAWIO) */
 	struct vm_object *obj;	/* NULL: anonymous (shared anonymous: caller makes an object) */
 	u64 off;
 	u64 file_end;		/* see struct area */
 	void *file;
 };
-/* Address, or -EINVAL, -ENOMEM, -EEXIST (noreplace), -EPERM. */
+/* Address, or -EINVAL, -ENOMEM, -EEXIST (noreplace), -EPERM, -EAGAIN (VM_LOCKED past RLIMIT_MEMLOCK). */
 MUST_USE i64 aspace_map(struct aspace *as, const struct map_request *rq);
 MUST_USE int aspace_unmap(struct aspace *as, u64 addr, u64 len);		/* -EINVAL, -ENOMEM (split) */
 MUST_USE int aspace_protect(struct aspace *as, u64 addr, u64 len, u32 prot, bool growsdown);	/* -EINVAL -ENOMEM -EACCES */
@@ -116,7 +134,9 @@ void aspace_populate(struct aspace *as, u64 addr, u64 len);
 MUST_USE int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out);
 struct area_usage { u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, anon, huge, referenced, locked; };	/* bytes */
 void aspace_area_usage(struct aspace *as, u64 start, u64 end, struct area_usage *out);
-u64 aspace_rss_pages(struct aspace *as);
+u64 aspace_rss_pages(struct aspace *as);		/* counts the resident pages and refreshes anon_pages, file_pages, shmem_pages */
+/* The same sequence numbers name spaces and objects: keys of futexes never mix them up. */
+u64 vm_new_id(void);
 /* Other process' memory (/proc/PID/mem, process_vm_readv, ptrace).  Bytes moved (short at the first bad page) or -EIO.
  * force: ptrace's right to break write protection of private pages. */
 MUST_USE i64 aspace_access(struct aspace *as, u64 addr, void *kbuf, u64 len, bool write, bool force);
