@@ -17,6 +17,12 @@ GUEST_CFLAGS	:= -std=gnu11 -O1 -Wall -Wextra -Werror -Wno-unused-result \
 		   -fno-stack-protector -fcf-protection=none
 GUEST_MUSL_INC	:= -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 
+# musl-gcc has no -static-pie: its start file and no interpreter, by hand.
+GUEST_MUSL_LIB	?= /usr/lib/x86_64-linux-musl
+GUEST_LINK	:= -fno-pie -no-pie -static
+GUEST_LINK_PIE	:= -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text \
+		   $(GUEST_MUSL_LIB)/rcrt1.o $(GUEST_MUSL_LIB)/crti.o $(GUEST_MUSL_LIB)/crtn.o
+
 GUEST_PROGS	:= $(GUEST_NAMES:%=$(GUEST_OUT)/bin/%) $(GUEST_GLIBC:%=$(GUEST_OUT)/bin/%.glibc)
 
 .PHONY: guest-tests
@@ -29,7 +35,7 @@ $(GUEST_OUT)/bin/%.glibc: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h
 $(GUEST_OUT)/bin/%: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
 	@mkdir -p $(@D)
 	$(GUEST_MUSL_CC) $(GUEST_CFLAGS) $(GUEST_MUSL_INC) \
-		$(if $(filter $*,$(GUEST_PIE)),-fPIE -static-pie,-fno-pie -no-pie -static) \
+		$(if $(filter $*,$(GUEST_PIE)),$(GUEST_LINK_PIE),$(GUEST_LINK)) \
 		-s -o $@ $< $(GUEST_DIR)/tap.c
 
 $(GUEST_OUT)/run-all: $(GUEST_DIR)/run-all.c mk/tests.mk

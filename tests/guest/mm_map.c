@@ -81,7 +81,7 @@ static void munmap_errors(void)
 
 	tap_err(munmap(p + 1, PAGE), EINVAL);
 	tap_err(munmap(p, 0), EINVAL);
-	tap_err(munmap((void *)0x800000000000, PAGE), EINVAL);
+	tap_err(munmap((void *)(1ul << 56), PAGE), EINVAL);
 	tap_err(munmap(p, (size_t)-PAGE), EINVAL);
 	tap_err(munmap(BAD_KERNEL, PAGE), EINVAL);
 	tap_eq(munmap(p, 1), 0);			/* rounded up */
@@ -101,7 +101,7 @@ static void mmap_errors(void)
 	tap_err((long)syscall(SYS_mmap, 0, 1l << 47, RW, ANON | MAP_NORESERVE, -1, 0), ENOMEM);
 	tap_err((long)syscall(SYS_mmap, 123, PAGE, RW, ANON | MAP_FIXED, -1, 0), EINVAL);
 	tap_err((long)syscall(SYS_mmap, BAD_KERNEL, PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM);
-	tap_err((long)syscall(SYS_mmap, 0x7ffffffff000, PAGE, RW, ANON | MAP_FIXED, -1, 0),
+	tap_err((long)syscall(SYS_mmap, (1ul << 56) - PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0),
 		ENOMEM);
 }
 

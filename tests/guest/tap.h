@@ -35,7 +35,7 @@
 
 /* Addresses no program may use. */
 #define BAD_KERNEL	((void *)0xffff800000000000ul)
-#define BAD_HOLE	((void *)0x0000900000000000ul)	/* not canonical */
+#define BAD_HOLE	((void *)0x0100000000000000ul)	/* canonical with neither 4 nor 5 levels */
 #define BAD_TOP		((void *)0xfffffffffffff000ul)
 
 struct tap_case {
