@@ -14,6 +14,8 @@ struct arch_thread {
 	u64 kstack_top;		/* const after init; the user trapframe sits just below */
 	u64 fs_base, gs_base;	/* user's; gs_base is the inactive one while in the kernel */
 	void *fpu;		/* XSAVE area, 64-byte aligned, NULL for kernel threads */
+	u32 fpu_cpu;		/* whose registers hold it, ~0: memory only */
+	bool fpu_loading;	/* fpu is being filled from a signal frame: registers are dead */
 	u64 debug_regs[8];
 };
 

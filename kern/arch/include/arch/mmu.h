@@ -40,8 +40,13 @@ static inline pte_t pte_make(pfn_t f, u64 bits) { return (pte_t){ f.v << PAGE_SH
 #define USER_TOP 0x00007ffffffff000ull	/* first address past the last user page */
 
 /* Physical memory is mapped at a fixed offset (direct map), writable, not executable. */
+#ifndef SAKER_HOST
+static inline void *mmu_phys_to_virt(paddr_t p) { return (void *)(0xffff888000000000ull + p.v); }
+static inline paddr_t mmu_virt_to_phys(const void *v) { return PADDR((u64)v - 0xffff888000000000ull); }	/* direct map only */
+#else
 void *mmu_phys_to_virt(paddr_t p);
-paddr_t mmu_virt_to_phys(const void *v);	/* direct-map addresses only */
+paddr_t mmu_virt_to_phys(const void *v);
+#endif
 
 /* Switches this CPU's user half to the table root; flushes unless tagged (PCID, where the CPU has it). */
 void mmu_switch(pfn_t root, u64 aspace_id);
@@ -50,12 +55,17 @@ void mmu_init_root(pfn_t root);			/* copies the kernel half's top entries into a
 /* Local flushes of the current user half. */
 void mmu_flush_page(u64 va);
 void mmu_flush_all(void);			/* user translations of the current tag */
-void mmu_flush_tag(u64 aspace_id);		/* forget a tag on this CPU (global generation scheme inside) */
+void mmu_flush_tag(u64 aspace_id);		/* forget a tag on this CPU, loaded or not */
+void mmu_invalidate_tags(void);			/* every CPU forgets its tags at its next mmu_switch() */
 /* Kernel half mappings: kstack and vmalloc space.  Each is one 4 KiB page; the kernel half's tables are never freed. */
 MUST_USE int mmu_kernel_map(u64 va, pfn_t frame, u64 bits);	/* -ENOMEM */
+/* Where tables of the kernel half come from once mem is up (zeroed frame, PADDR(0): none); boot_alloc() before. */
+void mmu_set_table_source(paddr_t (*source)(void));
+/* One 2 MiB page; va and frame are 2 MiB-aligned.  The frame array is mapped with it. */
+MUST_USE int mmu_kernel_map_huge(u64 va, pfn_t frame, u64 bits);	/* -ENOMEM */
 void mmu_kernel_unmap(u64 va);			/* clears the entry; the caller flushes with smp_flush_kernel() */
 #define KVMALLOC_BASE 0xffffc90000000000ull
-#define KVMALLOC_SIZE 0x0000100000000000ull
+#define KVMALLOC_SIZE 0x0000010000000000ull
 #define DIRECT_BASE   0xffff888000000000ull
 #define VMEMMAP_BASE  0xffffea0000000000ull
 /* Cached-disabled mapping of device registers; stays for ever.  NULL: no memory. */

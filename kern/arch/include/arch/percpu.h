@@ -6,6 +6,9 @@
 #define DEFINE_PER_CPU(T, name)	 __attribute__((section(".percpu"))) T name
 #define DECLARE_PER_CPU(T, name) extern __attribute__((section(".percpu"))) T name
 
+DECLARE_PER_CPU(u32, cpu_number);	/* const after boot of the CPU */
+extern u32 percpu_ncpus;		/* CPUs that have an area: const after arch_init_early() */
+
 /* Added to a template address gives CPU c's copy.  const after boot of the CPU. */
 extern u64 *percpu_offsets;
 DECLARE_PER_CPU(u64, percpu_self_offset);

@@ -26,10 +26,20 @@ MUST_USE int vm_fault_user(u64 addr, u64 err, bool from_user);
  * For page faults: fault_err is the result above and addr the address. */
 void proc_user_trap(struct trapframe *tf, enum trap_kind kind, u64 addr, u64 hw_err);
 void proc_user_fault(struct trapframe *tf, u64 addr, u64 hw_err, int fault_err);
-/* proc: last stop before user mode when thread flags ask for work: signals, reschedule, exit.  Sleeps. */
+/* proc: last stop before user mode when thread flags ask for work: signals, reschedule, exit.  Sleeps.
+ * Called again until no bit of THREAD_WORK_MASK is set in *cpu_thread_flags: it must clear what it has done. */
 void proc_return_to_user(struct trapframe *tf);
 /* core: the local timer fired.  Interrupt context. */
 void timer_interrupt(void);
 /* sched: the reschedule IPI and the function-call IPI.  Interrupt context. */
 void sched_ipi_reschedule(void);
+/* sched: first thing a new thread runs: finishes the switch to it. */
+void sched_thread_started(void);
+/* core: device interrupt with this vector.  Interrupt context. */
+void irq_dispatch(u32 vector);
+/* mem: small objects (the FPU area of a thread).  kzalloc sleeps. */
+void *kzalloc(usize size);
+void kfree(void *p);
+/* core: values for the entry code. */
+extern u64 rcu_epoch;
 void smp_ipi_call(void);

@@ -3,7 +3,7 @@
 
 #include <base/attrs.h>
 
-void cmdline_init(const char *text);		/* copies */
+void cmdline_init(const char *text);		/* text must stay (bootinfo.cmdline does) */
 const char *cmdline_text(void);
 /* Copies the value of the last NAME=VALUE into buf; false when absent.  A bare NAME gives "". */
 bool cmdline_get(const char *name, char *buf, usize size);

@@ -18,3 +18,4 @@ MUST_USE int irq_request_msi(irq_handler_t fn, void *arg, const char *name, u64 
 /* For /proc/interrupts: fills name and per-CPU counts of line i; false past the end. */
 bool irq_describe(u32 i, u32 *line, const char **name, u64 *counts, u32 ncpus);
 bool in_interrupt(void);
+void irq_dispatch(u32 vector);		/* arch: a device vector fired */

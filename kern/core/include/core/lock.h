@@ -39,7 +39,15 @@ bool spin_is_held(const spinlock_t *l);		/* by this CPU in debug builds; by anyo
 
 /* Panics in debug builds when the caller may not sleep (spinlock held, interrupts off, in an interrupt). */
 void assert_may_sleep(void);
-/* For sleeping locks (sched): rank bookkeeping of the current thread, no-ops in release builds. */
+/* For sleeping locks (sched): rank bookkeeping of the current thread, no-ops in release builds.
+ * sched sets lockrank_thread_held: the running thread's table (LOCKRANK_DEPTH entries) and its counter, NULL
+ * before there are threads. */
+#define LOCKRANK_DEPTH 12u
+struct lockrank_held {
+	const void *lock;
+	u16 rank;
+};
+extern struct lockrank_held *(*lockrank_thread_held)(u32 **count);
 void lockrank_acquire(const void *lock, u16 rank, bool nested);
 void lockrank_release(const void *lock, u16 rank);
 

@@ -20,4 +20,5 @@
 u32 cpu_id(void);		/* this CPU, 0 .. cpu_count() - 1 */
 u32 cpu_count(void);		/* CPUs that exist (sized at boot) */
 bool cpu_is_online(u32 cpu);
+void cpu_set_online(u32 cpu);	/* arch, when the CPU is ready to take interrupts */
 #define for_each_cpu(c) for (u32 c = 0; c < cpu_count(); c++) if (cpu_is_online(c))

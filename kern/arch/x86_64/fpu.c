@@ -1,0 +1,289 @@
+/*
+ * FPU, SSE and AVX state.
+ *
+ * The registers of a CPU belong to the user thread that ran there last.  A
+ * thread's area is up to date whenever the thread is not running; its
+ * registers are loaded again unless at->fpu_cpu and the CPU's owner agree that
+ * they are still there.  The kernel itself uses no FPU registers.
+ */
+#include <arch/cpu.h>
+#include <arch/upcall.h>
+#include <arch/usercopy.h>
+#include <base/errno.h>
+#include <base/string.h>
+#include <core/percpu.h>
+#include <x86_64/arch.h>
+#include <x86_64/x86.h>
+
+#define XFEATURES_KNOWN 0xe7ull	/* x87, SSE, AVX, AVX-512 */
+#define FXSAVE_SIZE	512u
+#define XHEADER_SIZE	64u
+#define SW_OFFSET	464u	/* sw_reserved in the legacy area */
+#define FP_MAGIC1	0x46505853u
+#define FP_MAGIC2	0x46505845u
+
+/* Linux's struct _fpx_sw_bytes. */
+struct sw_bytes {
+	u32 magic1, extended_size;
+	u64 xfeatures;
+	u32 xstate_size, padding[7];
+};
+
+static u64 xfeatures READ_MOSTLY;
+static u32 fpu_size READ_MOSTLY = FXSAVE_SIZE;
+static u32 mxcsr_mask READ_MOSTLY = 0xffbf;
+static u8 fpu_init_image[1024] ALIGNED(64);	/* legacy area and header; the rest of an initial area is zero */
+static DEFINE_PER_CPU(void *, fpu_owner);
+
+static void area_save(void *area)
+{
+	if (!cpu_has.xsave)
+		__asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+	else if (cpu_has.xsaveopt)
+		__asm__ volatile("xsaveopt64 (%0)" :: "r"(area), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)) : "memory");
+	else
+		__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)) : "memory");
+}
+
+/* All components, also those in their initial state: nothing stale is left in the area. */
+static void area_save_full(void *area)
+{
+	if (!cpu_has.xsave)
+		__asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+	else
+		__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)) : "memory");
+}
+
+static void area_load(const void *area)
+{
+	if (cpu_has.xsave)
+		__asm__ volatile("xrstor64 (%0)" :: "r"(area), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)) : "memory");
+	else
+		__asm__ volatile("fxrstor64 (%0)" :: "r"(area) : "memory");
+}
+
+INIT_TEXT void fpu_init_boot(void)
+{
+	u32 mask;
+
+	if (!cpu_has.xsave || cpu_has.max_leaf < 0xd) {
+		cpu_has.xsave = cpu_has.xsaveopt = false;
+		return;
+	}
+	xfeatures = cpuid(0xd, 0).eax & XFEATURES_KNOWN;
+	if ((xfeatures & 3) != 3)
+		xfeatures = 3;
+	if ((xfeatures & 0xe0) != 0xe0)
+		xfeatures &= 7;
+	/* CR4.OSXSAVE is needed to set XCR0, and XCR0 to learn the size. */
+	cr4_write(cr4_read() | CR4_OSXSAVE | CR4_OSFXSR);
+	__asm__ volatile("xsetbv" :: "c"(0), "a"((u32)xfeatures), "d"(0));
+	fpu_size = cpuid(0xd, 0).ebx;
+	__asm__ volatile("fninit");
+	__asm__ volatile("fxsave64 (%0)" :: "r"(fpu_init_image) : "memory");
+	memcpy(&mask, fpu_init_image + 28, 4);
+	if (mask)
+		mxcsr_mask = mask;
+}
+
+void fpu_init_cpu(void)
+{
+	u32 mxcsr = 0x1f80;
+
+	if (cpu_has.xsave)
+		__asm__ volatile("xsetbv" :: "c"(0), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)));
+	__asm__ volatile("fninit");
+	__asm__ volatile("ldmxcsr %0" :: "m"(mxcsr));
+	this_cpu_write(fpu_owner, NULL);
+}
+
+/* The state of a fresh program: x87 control word 0x37f, MXCSR 0x1f80, registers zero. */
+static void area_set_initial(void *area)
+{
+	u16 fcw = 0x37f;
+	u32 mxcsr = 0x1f80;
+
+	memset(area, 0, fpu_size);
+	memcpy((u8 *)area + 0, &fcw, 2);
+	memcpy((u8 *)area + 24, &mxcsr, 4);
+	memcpy((u8 *)area + 28, &mxcsr_mask, 4);
+}
+
+/* kzalloc() promises no alignment: the raw pointer is kept in front of the area. */
+int fpu_area_alloc(struct arch_thread *at)
+{
+	u8 *raw = kzalloc(fpu_size + 64 + sizeof(void *)), *area;
+
+	if (!raw)
+		return -ENOMEM;
+	area = (u8 *)ALIGN_UP((u64)raw + sizeof(void *), 64);
+	((void **)area)[-1] = raw;
+	area_set_initial(area);
+	at->fpu = area;
+	at->fpu_cpu = ~0u;
+	at->fpu_loading = false;
+	return 0;
+}
+
+void fpu_area_free(struct arch_thread *at)
+{
+	if (at->fpu)
+		kfree(((void **)at->fpu)[-1]);
+	at->fpu = NULL;
+}
+
+/* Interrupts off in these two. */
+void fpu_switch_out(struct arch_thread *at)
+{
+	if (at->fpu && !at->fpu_loading)
+		area_save(at->fpu);
+}
+
+void fpu_switch_in(struct arch_thread *at)
+{
+	u32 cpu = cpu_id();
+
+	if (!at->fpu || at->fpu_loading || (at->fpu_cpu == cpu && this_cpu_read(fpu_owner) == at->fpu))
+		return;
+	area_load(at->fpu);
+	at->fpu_cpu = cpu;
+	this_cpu_write(fpu_owner, at->fpu);
+}
+
+/* Loads the running thread's area, whatever the registers hold.  Interrupts off. */
+static void reload(struct arch_thread *at)
+{
+	at->fpu_loading = false;
+	at->fpu_cpu = ~0u;
+	fpu_switch_in(at);
+}
+
+void fpu_reset_current(struct arch_thread *at)
+{
+	u64 irq = irq_save();
+
+	if (at->fpu) {
+		area_set_initial(at->fpu);
+		reload(at);
+	}
+	irq_restore(irq);
+}
+
+void fpu_copy_current(struct arch_thread *to)
+{
+	u64 irq = irq_save();
+
+	if (to->fpu && this_cpu_read(arch_current)->fpu)
+		area_save_full(to->fpu);
+	irq_restore(irq);
+}
+
+u32 arch_fpu_frame_size(void) { return cpu_has.xsave ? fpu_size + 4 : FXSAVE_SIZE; }
+
+static u64 frame_header_out(const u8 *area, uptr_t dst)
+{
+	struct sw_bytes sw = { FP_MAGIC1, fpu_size + 4, xfeatures, fpu_size, { 0 } };
+	u8 header[XHEADER_SIZE];
+	u32 magic2 = FP_MAGIC2;
+	u64 bv, left;
+
+	memcpy(header, area + FXSAVE_SIZE, XHEADER_SIZE);
+	memcpy(&bv, header, 8);
+	bv |= 3;			/* programs may edit the legacy part in place: it always counts */
+	memcpy(header, &bv, 8);
+	left = user_copy_out(uptr_add(dst, SW_OFFSET), &sw, sizeof(sw));
+	left += user_copy_out(uptr_add(dst, FXSAVE_SIZE), header, XHEADER_SIZE);
+	left += user_copy_out(uptr_add(dst, fpu_size), &magic2, 4);
+	return left;
+}
+
+int arch_fpu_save_user(uptr_t dst)
+{
+	struct arch_thread *at = this_cpu_read(arch_current);
+	u8 *area = at->fpu;
+	u64 irq = irq_save(), left;
+
+	area_save_full(area);
+	irq_restore(irq);
+	/* A switch during the copy saves the same registers again: the area does not change. */
+	if (!cpu_has.xsave)
+		return user_copy_out(dst, area, FXSAVE_SIZE) ? -EFAULT : 0;
+	left = user_copy_out(dst, area, SW_OFFSET);
+	left += frame_header_out(area, dst);
+	if (fpu_size > FXSAVE_SIZE + XHEADER_SIZE)
+		left += user_copy_out(uptr_add(dst, FXSAVE_SIZE + XHEADER_SIZE), area + FXSAVE_SIZE + XHEADER_SIZE,
+				      fpu_size - FXSAVE_SIZE - XHEADER_SIZE);
+	return left ? -EFAULT : 0;
+}
+
+/* Does the frame carry our extended state?  As Linux: else only the legacy part counts. */
+static bool frame_extended(uptr_t src, const u8 *area, u64 *features)
+{
+	struct sw_bytes sw;
+	u32 magic2;
+
+	memcpy(&sw, area + SW_OFFSET, sizeof(sw));
+	if (!cpu_has.xsave || sw.magic1 != FP_MAGIC1 || sw.xstate_size < FXSAVE_SIZE + XHEADER_SIZE ||
+	    sw.xstate_size > fpu_size || sw.xstate_size > sw.extended_size)
+		return false;
+	if (user_get(&magic2, uptr_add(src, sw.xstate_size)) || magic2 != FP_MAGIC2)
+		return false;
+	*features = sw.xfeatures & xfeatures;
+	return true;
+}
+
+static int frame_header_check(u8 *area, u64 features)
+{
+	u64 h[8];
+
+	memcpy(h, area + FXSAVE_SIZE, sizeof(h));
+	for (u32 i = 1; i < 8; i++)
+		if (h[i])
+			return -EINVAL;
+	h[0] &= features;
+	memcpy(area + FXSAVE_SIZE, h, sizeof(h));
+	return 0;
+}
+
+/* Fills the area; registers are dead meanwhile (fpu_loading). */
+static int frame_load(struct arch_thread *at, uptr_t src)
+{
+	u8 *area = at->fpu;
+	u64 features = 3;
+	u32 mxcsr;
+	int err = 0;
+
+	if (user_copy_in(area, src, FXSAVE_SIZE))
+		return -EFAULT;
+	if (fpu_size > FXSAVE_SIZE)
+		memset(area + FXSAVE_SIZE, 0, fpu_size - FXSAVE_SIZE);
+	if (frame_extended(src, area, &features)) {
+		if (user_copy_in(area + FXSAVE_SIZE, uptr_add(src, FXSAVE_SIZE), fpu_size - FXSAVE_SIZE))
+			return -EFAULT;
+		err = frame_header_check(area, features);
+	} else if (cpu_has.xsave) {
+		memcpy(area + FXSAVE_SIZE, &features, 8);
+	}
+	memcpy(&mxcsr, area + 24, 4);
+	mxcsr &= mxcsr_mask;
+	memcpy(area + 24, &mxcsr, 4);
+	memset(area + SW_OFFSET, 0, sizeof(struct sw_bytes));
+	return err;
+}
+
+int arch_fpu_load_user(uptr_t src)
+{
+	struct arch_thread *at = this_cpu_read(arch_current);
+	u64 irq;
+	int err;
+
+	at->fpu_loading = true;
+	barrier();
+	err = frame_load(at, src);
+	irq = irq_save();
+	if (err)
+		area_set_initial(at->fpu);
+	reload(at);
+	irq_restore(irq);
+	return err;
+}

@@ -1,0 +1,284 @@
+/*
+ * User memory.  Each access sits between STAC and CLAC and has an entry in the
+ * exception table; the page-fault handler first asks vm_fault_user() and, when
+ * that fails, continues at the fixup (trap.c).
+ * Whole words first, then bytes: after a fault in a word the byte loop finds
+ * the exact end.  `rep movsq` runs at full speed on processors with fast
+ * strings too, so there is one variant.
+ */
+#include <arch/usercopy.h>
+#include <base/errno.h>
+#include <base/string.h>
+#include <core/percpu.h>
+#include <x86_64/arch.h>
+#include <x86_64/x86.h>
+
+#define USER_LIMIT 0x00007ffffffff000ull
+#define ONES	   0x0101010101010101ull
+
+DEFINE_PER_CPU(u32, usercopy_nofault_depth);
+
+/* The address, or 0 when the range leaves user memory: also on a mispredicted path. */
+static ALWAYS_INLINE u64 user_clamp(uptr_t p, u64 n)
+{
+	u64 mask, last = USER_LIMIT - n;
+
+	__asm__("cmp %1, %2\n\tsbb %0, %0" : "=r"(mask) : "r"(p.v), "r"(last) : "cc");
+	return p.v & ~mask;
+}
+
+static u64 copy_long(void *dst, const void *src, u64 n)
+{
+	u64 left = n / 8;
+
+	__asm__ volatile(STAC
+		"1: rep movsq\n\t"
+		"mov %[tail], %%rcx\n\t"
+		"2: rep movsb\n\t"
+		"3: " CLAC
+		".pushsection .text.fixup, \"ax\"\n\t"
+		"4: lea (%[tail], %%rcx, 8), %%rcx\n\t"
+		"jmp 2b\n\t"
+		".popsection\n\t"
+		EXTABLE_TEXT("1b", "4b") EXTABLE_TEXT("2b", "3b")
+		: "+c"(left), "+D"(dst), "+S"(src) : [tail] "r"(n % 8) : "memory");
+	return left;
+}
+
+static u64 copy_short(void *dst, const void *src, u64 n)
+{
+	u64 left = n / 8, t;
+
+	__asm__ volatile(STAC
+		"test %%rcx, %%rcx\n\t"
+		"jz 7f\n\t"
+		"1: mov (%%rsi), %[t]\n\t"
+		"2: mov %[t], (%%rdi)\n\t"
+		"add $8, %%rsi\n\t"
+		"add $8, %%rdi\n\t"
+		"dec %%rcx\n\t"
+		"jnz 1b\n\t"
+		"7: mov %[tail], %%rcx\n\t"
+		"test %%rcx, %%rcx\n\t"
+		"jz 6f\n\t"
+		"3: movb (%%rsi), %b[t]\n\t"
+		"4: movb %b[t], (%%rdi)\n\t"
+		"inc %%rsi\n\t"
+		"inc %%rdi\n\t"
+		"dec %%rcx\n\t"
+		"jnz 3b\n\t"
+		"6: " CLAC
+		".pushsection .text.fixup, \"ax\"\n\t"
+		"5: lea (%[tail], %%rcx, 8), %%rcx\n\t"
+		"jmp 3b\n\t"
+		".popsection\n\t"
+		EXTABLE_TEXT("1b", "5b") EXTABLE_TEXT("2b", "5b") EXTABLE_TEXT("3b", "6b") EXTABLE_TEXT("4b", "6b")
+		: "+c"(left), "+D"(dst), "+S"(src), [t] "=&q"(t) : [tail] "r"(n % 8) : "memory", "cc");
+	return left;
+}
+
+/* Bytes not copied. */
+static ALWAYS_INLINE u64 copy_raw(void *dst, const void *src, u64 n)
+{
+	return n <= 96 ? copy_short(dst, src, n) : copy_long(dst, src, n);
+}
+
+u64 user_copy_in(void *dst, uptr_t src, u64 n)
+{
+	if (unlikely(!user_range_ok(src, n)))
+		return n;
+	return copy_raw(dst, (const void *)user_clamp(src, n), n);
+}
+
+u64 user_copy_out(uptr_t dst, const void *src, u64 n)
+{
+	if (unlikely(!user_range_ok(dst, n)))
+		return n;
+	return copy_raw((void *)user_clamp(dst, n), src, n);
+}
+
+u64 user_zero(uptr_t dst, u64 n)
+{
+	u64 left = n / 8, at;
+
+	if (unlikely(!user_range_ok(dst, n)))
+		return n;
+	at = user_clamp(dst, n);
+	__asm__ volatile(STAC
+		"1: rep stosq\n\t"
+		"mov %[tail], %%rcx\n\t"
+		"2: rep stosb\n\t"
+		"3: " CLAC
+		".pushsection .text.fixup, \"ax\"\n\t"
+		"4: lea (%[tail], %%rcx, 8), %%rcx\n\t"
+		"jmp 2b\n\t"
+		".popsection\n\t"
+		EXTABLE_TEXT("1b", "4b") EXTABLE_TEXT("2b", "3b")
+		: "+c"(left), "+D"(at) : "a"(0), [tail] "r"(n % 8) : "memory");
+	return left;
+}
+
+u64 user_copy_in_nofault(void *dst, uptr_t src, u64 n)
+{
+	u64 left;
+
+	this_cpu_inc(usercopy_nofault_depth);
+	left = user_copy_in(dst, src, n);
+	this_cpu_add(usercopy_nofault_depth, -1);
+	return left;
+}
+
+u64 user_copy_out_nofault(uptr_t dst, const void *src, u64 n)
+{
+	u64 left;
+
+	this_cpu_inc(usercopy_nofault_depth);
+	left = user_copy_out(dst, src, n);
+	this_cpu_add(usercopy_nofault_depth, -1);
+	return left;
+}
+
+#define LOAD_USER(insn, cons, T, name)						\
+static ALWAYS_INLINE bool name(u64 at, T *out)					\
+{										\
+	T v;									\
+										\
+	__asm__ goto(STAC "1: " insn " %1, %0\n\t" CLAC EXTABLE_TEXT("1b", "%l[fault]")	\
+		     : cons(v) : "m"(*(const T *)at) :: fault);			\
+	*out = v;								\
+	return true;								\
+fault:										\
+	__asm__ volatile(CLAC ::: "memory");					\
+	return false;								\
+}
+LOAD_USER("movq", "=r", u64, load_user_8)
+LOAD_USER("movl", "=r", u32, load_user_4)
+LOAD_USER("movb", "=q", u8, load_user_1)
+
+/* Looks for a NUL in at most max bytes, copying to dst unless it is NULL: length, max if there is none, -EFAULT. */
+static ALWAYS_INLINE i64 str_scan(char *dst, uptr_t src, u64 max)
+{
+	u64 room, i = 0, base, v;
+	u8 c;
+
+	if (src.v >= USER_LIMIT)
+		return max ? -EFAULT : 0;
+	base = user_clamp(src, 0);
+	room = MIN(max, USER_LIMIT - base);
+	while (i < room) {
+		/* An aligned word never crosses a page: it faults only where its first byte would. */
+		if (!((base + i) & 7) && room - i >= 8) {
+			if (!load_user_8(base + i, &v))
+				return -EFAULT;
+			if (dst)
+				__builtin_memcpy(dst + i, &v, 8);
+			v = (v - ONES) & ~v & (ONES << 7);
+			if (v)
+				return i + __builtin_ctzll(v) / 8;
+			i += 8;
+			continue;
+		}
+		if (!load_user_1(base + i, &c))
+			return -EFAULT;
+		if (dst)
+			dst[i] = c;
+		if (!c)
+			return i;
+		i++;
+	}
+	return room == max ? (i64)max : -EFAULT;
+}
+
+i64 user_strnlen(uptr_t s, u64 max)
+{
+	i64 n = str_scan(NULL, s, max);
+
+	return n == (i64)max ? n + 1 : n;
+}
+
+i64 user_str_copy_in(char *dst, uptr_t src, u64 size)
+{
+	i64 n = str_scan(dst, src, size);
+
+	return n == (i64)size ? -ENAMETOOLONG : n;
+}
+
+int user_load_u32_nofault(uptr_t p, u32 *out)
+{
+	bool ok;
+
+	if (!user_range_ok(p, 4))
+		return -EFAULT;
+	this_cpu_inc(usercopy_nofault_depth);
+	ok = load_user_4(user_clamp(p, 4), out);
+	this_cpu_add(usercopy_nofault_depth, -1);
+	return ok ? 0 : -EFAULT;
+}
+
+static bool cas_raw(u64 at, u32 *expect, u32 desired)
+{
+	__asm__ goto(STAC "1: lock cmpxchgl %[d], (%[p])\n\t" CLAC EXTABLE_TEXT("1b", "%l[fault]")
+		     : "+a"(*expect) : [d] "r"(desired), [p] "r"(at) : "memory", "cc" : fault);
+	return true;
+fault:
+	__asm__ volatile(CLAC ::: "memory");
+	return false;
+}
+
+int user_cas_u32_nofault(uptr_t p, u32 expect, u32 desired, u32 *old)
+{
+	u32 seen = expect;
+	bool ok;
+
+	if (!user_range_ok(p, 4))
+		return -EFAULT;
+	this_cpu_inc(usercopy_nofault_depth);
+	ok = cas_raw(user_clamp(p, 4), &seen, desired);
+	this_cpu_add(usercopy_nofault_depth, -1);
+	if (!ok)
+		return -EFAULT;
+	*old = seen;
+	return 0;
+}
+
+int user_futex_op_nofault(uptr_t p, u32 op, u32 arg, u32 *old)
+{
+	u32 seen, want;
+	int err = user_load_u32_nofault(p, &seen);
+
+	for (;;) {
+		u32 was = seen;
+
+		if (err)
+			return err;
+		switch (op) {
+		case 0: want = arg; break;
+		case 1: want = was + arg; break;
+		case 2: want = was | arg; break;
+		case 3: want = was & ~arg; break;
+		case 4: want = was ^ arg; break;
+		default: return -ENOSYS;
+		}
+		err = user_cas_u32_nofault(p, was, want, &seen);
+		if (!err && seen == was) {
+			*old = was;
+			return 0;
+		}
+	}
+}
+
+int kernel_read_u64_nofault(u64 addr, u64 *out)
+{
+	bool ok = false;
+	u64 v = 0;
+
+	this_cpu_inc(usercopy_nofault_depth);
+	__asm__ volatile("1: mov (%2), %0\n\t"
+			 "movb $1, %1\n\t"
+			 "2:\n\t"
+			 EXTABLE_TEXT("1b", "2b")
+			 : "+r"(v), "+q"(ok) : "r"(addr) : "memory");
+	this_cpu_add(usercopy_nofault_depth, -1);
+	*out = v;
+	return ok ? 0 : -EFAULT;
+}
