@@ -42,10 +42,22 @@ def command(top, args):
     return known[name](top, args[1:])
 
 
+def fill_closed():
+    """A closed stream is an empty one: its number must not go to a file that is opened later."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)
+            os.set_inheritable(fd, True)
+
+
 def main(top, args):
+    fill_closed()
     try:
         status = command(top, args)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except Fatal as error:
         os.write(2, f"saker: {error}\n".encode())
         status = error.status

@@ -27,12 +27,12 @@ class Machine:
     """A running QEMU: its process and the three descriptors that lead to it."""
 
     def __init__(self, options):
+        accel = qemu.accelerator(options.accel)
+        initrd, init, initrd_fd = rootfs.prepare(options)
         try:
             os.close(os.open(options.kernel, os.O_RDONLY))
         except OSError as error:
             raise Fatal(f"{options.kernel}: {error.strerror}") from None
-        accel = qemu.accelerator(options.accel)
-        initrd, init, initrd_fd = rootfs.prepare(options)
         argv = qemu.command_line(options, accel, init, initrd)
         console, console_qemu = _socket.socketpair()
         agent, agent_qemu = _socket.socketpair()

@@ -1,0 +1,122 @@
+"""What the launcher accepts, refuses and passes on."""
+import os
+import subprocess
+
+from tap import SAKER, case, command, equal, holds, run, scratch
+
+
+def saker(*args):
+    done = subprocess.run([SAKER, *args], capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@case("options: nonsense exits 2 with a line on stderr")
+def nonsense():
+    for words in (["--nonsense"], ["--smp"], ["--smp", "0"], ["--smp", "x"], ["--mem", "12Q"],
+                  ["--mem", "0"], ["--accel", "hvf"], ["--machine", "pc"], ["--timeout", "-1"],
+                  ["-x"], ["--rootfs", "/nonexistent/root"]):
+        status, out, err = saker("run", *words, "--", "true")
+        equal((words, status, out), (words, 2, b""), "result")
+        holds(err.startswith(b"saker: "), f"{words}: stderr is {err!r}")
+
+
+@case("options: absent devices and commands say so and exit 2")
+def absent():
+    status, _, err = saker("run", "--share", "/tmp:/mnt", "--", "true")
+    equal((status, err), (2, b"saker: --share: no such device yet\n"), "--share")
+    with scratch() as top:
+        with open(top + "/disk.img", "wb") as file:
+            file.truncate(1 << 20)
+        status, _, err = saker("run", "--rootfs", top + "/disk.img", "--", "true")
+        equal(status, 2, "disk image")
+        holds(b"no such device yet" in err, err)
+    for name in ("bench", "trace", "strace", "profile", "bisect"):
+        equal(saker(name)[0], 2, name)
+    equal(saker()[0], 2, "no command")
+
+
+@case("options: a kernel that is not there exits 125")
+def no_kernel():
+    status, _, err = saker("run", "--kernel", "/nonexistent/kernel", "--", "true")
+    equal(status, 125, "status")
+    holds(b"No such file" in err, err)
+
+
+@case("options: what is no kernel exits 125 with QEMU's words")
+def bad_kernel():
+    with scratch() as top:
+        with open(top + "/kernel", "wb") as file:
+            file.write(b"\x7fELF" + b"no" * 4000)
+        status, _, err = saker("run", "--kernel", top + "/kernel", "--timeout", "20", "--", "true")
+        equal(status, 125, f"status ({err!r})")
+
+
+@case("options: timeout exits 124")
+def timeout():
+    done = run("sh", "-c", "echo begun; sleep 1000", options=["--timeout", "15"])
+    done.check(124, b"begun\n", None)
+    holds(b"timeout" in done.err, done.err)
+
+
+@case("options: --smp is the number of CPUs")
+def smp():
+    run("nproc", options=["--smp", "2"]).check(0, b"2\n")
+
+
+@case("options: --mem is the size of memory")
+def mem():
+    script = "while read name kib rest; do [ $name = MemTotal: ] && echo $kib; done </proc/meminfo; :"
+    done = run("sh", "-c", script, options=["--mem=256M"])
+    done.check(0, None)
+    holds(180 * 1024 < int(done.out) <= 256 * 1024, f"MemTotal {done.out!r}")
+
+
+@case("options: --append reaches the kernel's command line")
+def append():
+    done = run("cat", "/proc/cmdline", options=["--append", "saker.word=17 other"])
+    done.check(0, None)
+    holds(done.out.endswith(b"saker.word=17 other\n"), done.out)
+
+
+@case("options: --machine q35 behaves the same")
+def q35():
+    run("sh", "-c", "cat; echo err >&2; exit 9", options=["--machine", "q35"],
+        stdin=b"abc").check(9, b"abc", b"err\n")
+
+
+@case("options: --log keeps the kernel's log, and off the streams")
+def log():
+    with scratch() as top:
+        path = os.path.join(top, "log")
+        run("true", options=["--log", path, "--append", "loglevel=7 ignore_loglevel"]).check(
+            0, b"", b"")
+        holds(os.path.exists(path), "no log")
+
+
+@case("options: words after CMD are CMD's, byte for byte")
+def words():
+    odd = ["--smp", "a b", "", "*", "$HOME", "line\nfeed", "\udcff\udc80", "-x"]
+    expected = b"".join(b"<" + os.fsencode(word) + b">" for word in odd)
+    run("printf", "<%s>", *odd).check(0, expected)
+
+
+@case("options: a long argument list arrives whole")
+def long_list():
+    argument = "x" * 60000
+    run("sh", "-c", 'echo "$#" "${#1}"', "sh", argument, *["y"] * 300).check(0, b"301 60000\n")
+
+
+@case("options: the environment has a path and a home, and nothing of the host's")
+def environment():
+    done = run("env", env={"SECRET_OF_THE_HOST": "1"})
+    done.check(0, None)
+    names = {line.split(b"=")[0] for line in done.out.splitlines()}
+    holds({b"PATH", b"HOME", b"USER"} <= names, names)
+    holds(not names & {b"SECRET_OF_THE_HOST", b"TERM"}, names)
+
+
+@case("options: a command line is built without a shell in between")
+def direct():
+    equal(command(cmd=["a"])[-2:], ["--", "a"], "command")
+    run("/bin/echo", "$(id)").check(0, b"$(id)\n")

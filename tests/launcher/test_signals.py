@@ -1,0 +1,87 @@
+"""Signals sent to the launcher reach the guest's foreground job."""
+import os
+import signal
+import subprocess
+import time
+
+from tap import BOOT_LIMIT, case, command, equal, holds
+
+
+def start(*cmd, options=()):
+    """A machine whose command prints `ready` when it is."""
+    child = subprocess.Popen(command(*options, cmd=cmd), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    equal(child.stdout.readline(), b"ready\n", "first line")
+    return child
+
+
+def finish(child):
+    out, err = child.communicate(timeout=BOOT_LIMIT)
+    return child.returncode, out, err
+
+
+TRAP = "trap 'echo {0}; exit 21' {0}; echo ready; while :; do sleep 1; done"
+
+
+@case("signals: INT, TERM, HUP, USR1 and QUIT are the command's to handle")
+def forwarded():
+    for name in ("INT", "TERM", "HUP", "USR1", "QUIT"):
+        child = start("sh", "-c", TRAP.format(name))
+        child.send_signal(getattr(signal, "SIG" + name))
+        equal(finish(child), (21, name.encode() + b"\n", b""), name)
+
+
+@case("signals: INT ends the whole foreground job")
+def interrupt_job():
+    child = start("sh", "-c", "echo ready; sleep 1000 | cat; echo not reached")
+    child.send_signal(signal.SIGINT)
+    equal(finish(child), (130, b"", b""), "result")
+
+
+@case("signals: before the command runs they end the launcher")
+def early():
+    child = subprocess.Popen(command(cmd=["true"]), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             start_new_session=True)
+    time.sleep(0.1)
+    child.send_signal(signal.SIGTERM)
+    status, out, _ = finish(child)
+    holds(status in (143, -15), f"status {status}")
+    equal(out, b"", "stdout")
+
+
+@case("signals: insisting ends a command that does not listen")
+def insist():
+    child = start("sh", "-c", "trap '' INT; echo ready; while :; do sleep 1; done")
+    for _ in range(3):
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    equal(finish(child)[0], 130, "status")
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def running(pid):
+    """A process whose parent has gone may stay a zombie where nobody reaps it."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@case("signals: a killed launcher leaves no machine behind")
+def killed():
+    child = start("sh", "-c", "echo ready; sleep 1000")
+    machines = children(child.pid)
+    holds(machines, "the launcher has no child")
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    for _ in range(100):
+        if not any(running(pid) for pid in machines):
+            return
+        time.sleep(0.1)
+    raise AssertionError("QEMU still runs")
