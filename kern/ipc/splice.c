@@ -1,0 +1,373 @@
+/*
+ * Moving bytes between files inside the kernel: splice(2), tee(2), vmsplice(2),
+ * sendfile(2), copy_file_range(2).  Pipe to pipe moves page references; other
+ * directions copy once, through a page that becomes (or came from) a slot.
+ * At most one pipe mutex is held at a time, except tee and pipe-to-pipe splice,
+ * which take both in address order.
+ */
+#include <base/string.h>
+#include <core/uio.h>
+#include "pipe_priv.h"
+
+#define SPLICE_NONBLOCK 2u
+#define SPLICE_GIFT	8u
+#define SPLICE_ALL	15u
+#define O_NONBLOCK	04000u
+#define O_APPEND	02000u
+#define S_IFMT		0170000u
+#define S_IFREG		0100000u
+#define S_IFDIR		0040000u
+#define MAX_RW		0x7ffff000ull
+
+/* --- pipe <-> pipe ------------------------------------------------------------ */
+
+static void lock_two(struct pipe *a, struct pipe *b) NO_LOCK_ANALYSIS
+{
+	mutex_lock(a < b ? &a->lock : &b->lock);
+	mutex_lock_nested(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_two(struct pipe *a, struct pipe *b) NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&a->lock);
+	mutex_unlock(&b->lock);
+}
+
+/* Waits (one at a time) until in has data and out has room.  0, 1 end of file, -errno. */
+static int wait_both(struct pipe *in, struct pipe *out, bool nonblock)
+{
+	mutex_lock(&in->lock);
+	int err = pipe_wait_data(in, nonblock);
+
+	mutex_unlock(&in->lock);
+	if (err)
+		return err;
+	mutex_lock(&out->lock);
+	err = pipe_wait_room(out, nonblock);
+	mutex_unlock(&out->lock);
+	return err;
+}
+
+/* Moves or shares slots; bytes. */
+static i64 link_slots(struct pipe *in, struct pipe *out, u64 len, bool move)
+{
+	i64 done = 0;
+
+	for (u32 i = in->tail; i != in->head && !pipe_full(out) && (u64)done < len && out->readers;) {
+		struct pipe_slot *s = pipe_slot_at(in, i);
+		u32 n = (u32)MIN((u64)s->len, len - (u64)done);
+		bool whole = move && n == s->len;
+
+		if (!whole)
+			page_get(s->page);
+		*pipe_slot_at(out, out->head) = (struct pipe_slot){ s->page, s->off, n, whole ? s->flags : s->flags & ~SLOT_MERGE };
+		WRITE_ONCE(out->head, out->head + 1);
+		done += n;
+		if (move) {
+			s->off += n;
+			s->len -= n;
+			if (!s->len)
+				WRITE_ONCE(in->tail, in->tail + 1);
+		}
+		i++;
+	}
+	return done;
+}
+
+static i64 pipe_to_pipe(struct pipe *in, struct pipe *out, u64 len, bool nonblock, bool move)
+{
+	if (in == out)
+		return -EINVAL;
+	for (;;) {
+		int err = wait_both(in, out, nonblock);
+
+		if (err)
+			return err == 1 ? 0 : err;
+		lock_two(in, out);
+		i64 done = link_slots(in, out, len, move);
+
+		unlock_two(in, out);
+		if (!done)
+			continue;		/* somebody was faster */
+		pipe_wake_readers(out);
+		if (move)
+			pipe_wake_writers(in);
+		return done;
+	}
+}
+
+i64 tee_pipes(struct file *in, struct file *out, u64 len, u32 flags)
+{
+	struct pipe *a = file_pipe(in), *b = file_pipe(out);
+
+	if (flags & ~SPLICE_ALL)
+		return -EINVAL;
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE))
+		return -EBADF;
+	if (!a || !b)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	return pipe_to_pipe(a, b, len, (flags & SPLICE_NONBLOCK) || ((in->flags | out->flags) & O_NONBLOCK), false);
+}
+
+/* --- file -> pipe ---------------------------------------------------------------- */
+
+/* One page read from the file becomes one slot.  Bytes, 0 at end of file, -errno. */
+static i64 fill_slot(struct file *in, u64 *pos, struct pipe *p, u64 len)
+{
+	struct page *pg = page_alloc(0, PAGE_KERNEL, ALLOC_USER);
+	struct uio u;
+
+	if (!pg)
+		return -ENOMEM;
+	uio_init_kernel(&u, page_addr(pg), MIN(len, PAGE_SIZE));
+	i64 n = file_read(in, &u, pos);
+
+	if (n <= 0) {
+		page_put(pg);
+		return n;
+	}
+	mutex_lock(&p->lock);
+	int err = pipe_wait_room(p, false);	/* room was there before; another writer may have used it up */
+
+	if (!err) {
+		*pipe_slot_at(p, p->head) = (struct pipe_slot){ pg, 0, (u32)n, 0 };
+		WRITE_ONCE(p->head, p->head + 1);
+	}
+	mutex_unlock(&p->lock);
+	if (err) {
+		page_put(pg);
+		return err;
+	}
+	pipe_wake_readers(p);
+	return n;
+}
+
+static i64 file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 len, bool nonblock)
+{
+	i64 done = 0, n = 0;
+
+	while ((u64)done < len) {
+		mutex_lock(&p->lock);
+		n = pipe_wait_room(p, nonblock || done);
+		mutex_unlock(&p->lock);
+		if (n)
+			break;
+		n = fill_slot(in, pos, p, len - (u64)done);
+		if (n <= 0)
+			break;
+		done += n;
+		if ((u64)n < PAGE_SIZE)
+			break;
+	}
+	return done ? done : n;
+}
+
+/* --- pipe -> file ---------------------------------------------------------------- */
+
+/*
+ * Writes the first slot's bytes.  The slot is taken out of the ring while the
+ * write runs (it may block), and what was not written is put back in front.
+ */
+static i64 drain_slot(struct pipe *p, struct file *out, u64 *pos, u64 len)
+{
+	struct pipe_slot s;
+	struct uio u;
+
+	mutex_lock(&p->lock);
+	if (pipe_empty(p)) {
+		mutex_unlock(&p->lock);
+		return 0;
+	}
+	struct pipe_slot *first = pipe_slot_at(p, p->tail);
+
+	s = *first;
+	s.len = (u32)MIN((u64)s.len, len);
+	page_get(s.page);
+	uio_init_kernel(&u, (u8 *)page_addr(s.page) + s.off, s.len);
+	mutex_unlock(&p->lock);
+	i64 n = file_write(out, &u, pos);
+
+	mutex_lock(&p->lock);
+	page_put(s.page);
+	if (n > 0 && !pipe_empty(p) && pipe_slot_at(p, p->tail)->page == s.page) {
+		first = pipe_slot_at(p, p->tail);
+		first->off += (u32)n;
+		first->len -= (u32)n;
+		if (!first->len) {
+			pipe_slot_drop(p, first);
+			WRITE_ONCE(p->tail, p->tail + 1);
+		}
+	}
+	mutex_unlock(&p->lock);
+	pipe_wake_writers(p);
+	return n;
+}
+
+static i64 pipe_to_file(struct pipe *p, struct file *out, u64 *pos, u64 len, bool nonblock)
+{
+	i64 done = 0, n = 0;
+
+	while ((u64)done < len) {
+		mutex_lock(&p->lock);
+		n = pipe_wait_data(p, nonblock || done);
+		mutex_unlock(&p->lock);
+		if (n)
+			break;
+		n = drain_slot(p, out, pos, len - (u64)done);
+		if (n < 0)
+			break;
+		done += n;
+	}
+	return done ? done : n == 1 ? 0 : n;
+}
+
+i64 splice_files(struct file *in, u64 *off_in, struct file *out, u64 *off_out, u64 len, u32 flags)
+{
+	struct pipe *pin = file_pipe(in), *pout = file_pipe(out);
+	bool nonblock = flags & SPLICE_NONBLOCK;
+
+	if (flags & ~SPLICE_ALL)
+		return -EINVAL;
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE))
+		return -EBADF;
+	if ((pin && off_in) || (pout && off_out))
+		return -ESPIPE;
+	if (!pin && !pout)
+		return -EINVAL;
+	if ((off_in && !(in->mode & FILE_PREAD)) || (off_out && !(out->mode & FILE_PREAD)))
+		return -EINVAL;
+	if (out->flags & O_APPEND && !pout)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	len = MIN(len, MAX_RW);
+	if (pin && pout)
+		return pipe_to_pipe(pin, pout, len, nonblock || ((in->flags | out->flags) & O_NONBLOCK), true);
+	if (pout) {
+		if (!in->ops->read || (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR))
+			return -EINVAL;
+		return file_to_pipe(in, off_in, pout, len, nonblock);
+	}
+	return out->ops->write ? pipe_to_file(pin, out, off_out, len, nonblock) : -EINVAL;
+}
+
+i64 vmsplice_user(struct file *pipe, const struct uio_seg *seg, u32 nseg, u32 flags)
+{
+	struct uio u;
+
+	if (flags & ~SPLICE_ALL)
+		return -EINVAL;
+	if (!file_pipe(pipe))
+		return -EBADF;
+	uio_init_user_vec(&u, seg, nseg);
+	if (!u.resid)
+		return 0;
+	/* The pages are copied at once: what the caller does to its memory afterwards is not seen, which vmsplice(2) allows. */
+	bool restore = (flags & SPLICE_NONBLOCK) && !(pipe->flags & O_NONBLOCK);
+
+	if (restore)
+		bits_set(&pipe->flags, O_NONBLOCK);
+	i64 n = pipe->mode & FILE_WRITE ? file_write(pipe, &u, NULL) : file_read(pipe, &u, NULL);
+
+	if (restore)
+		bits_clear(&pipe->flags, O_NONBLOCK);
+	return n;
+}
+
+/* --- file -> file ------------------------------------------------------------------ */
+
+/* Copies through one page.  Positions advance by what was written.  Bytes or -errno. */
+static i64 copy_through_page(struct file *in, u64 *ipos, struct file *out, u64 *opos, u64 len)
+{
+	AUTO(page) pg = page_alloc(0, PAGE_KERNEL, ALLOC_USER);
+	i64 done = 0, n = 0;
+
+	if (!pg)
+		return -ENOMEM;
+	while ((u64)done < len) {
+		struct uio u;
+		u64 from = *ipos;
+
+		uio_init_kernel(&u, page_addr(pg), MIN(len - (u64)done, PAGE_SIZE));
+		n = file_read(in, &u, ipos);
+		if (n <= 0)
+			break;
+		i64 want = n;
+
+		uio_init_kernel(&u, page_addr(pg), (u64)want);
+		n = file_write(out, &u, opos);
+		*ipos = from + (u64)(n > 0 ? n : 0);
+		if (n <= 0)
+			break;
+		done += n;
+		if (n < want || thread_signal_pending())
+			break;
+		sched_resched_if_needed();
+	}
+	return done ? done : n;
+}
+
+i64 sendfile_files(struct file *out, struct file *in, u64 *off, u64 len)
+{
+	u64 pos = off ? *off : in->pos;
+
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE))
+		return -EBADF;
+	if (!(in->mode & FILE_PREAD))
+		return off ? -ESPIPE : -EINVAL;
+	if (out->flags & O_APPEND && !file_pipe(out))
+		return -EINVAL;
+	if (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR)
+		return -EINVAL;
+	i64 n = copy_through_page(in, &pos, out, NULL, MIN(len, MAX_RW));
+
+	if (n >= 0) {
+		if (off)
+			*off = pos;
+		else
+			in->pos = pos;
+	}
+	return n;
+}
+
+static int check_copy(struct file *in, struct file *out, u64 ipos, u64 opos, u64 len)
+{
+	u32 it = in->vnode ? in->vnode->mode & S_IFMT : 0, ot = out->vnode ? out->vnode->mode & S_IFMT : 0;
+
+	if (it == S_IFDIR || ot == S_IFDIR)
+		return -EISDIR;
+	if (it != S_IFREG || ot != S_IFREG)
+		return -EINVAL;
+	if (!(in->mode & FILE_READ) || !(out->mode & FILE_WRITE) || (out->flags & O_APPEND))
+		return -EBADF;
+	if (ipos + len < ipos || opos + len < opos)
+		return -EOVERFLOW;
+	if (in->vnode == out->vnode && ipos < opos + len && opos < ipos + len)
+		return -EINVAL;
+	return 0;
+}
+
+i64 copy_file_range_files(struct file *in, u64 *off_in, struct file *out, u64 *off_out, u64 len, u32 flags)
+{
+	u64 ipos = off_in ? *off_in : in->pos, opos = off_out ? *off_out : out->pos;
+
+	if (flags)
+		return -EINVAL;
+	if (in->vnode && ipos < in->vnode->object.size)
+		len = MIN(len, in->vnode->object.size - ipos);
+	int err = check_copy(in, out, ipos, opos, len);
+
+	if (err)
+		return err;
+	if (in->vnode->sb != out->vnode->sb && in->vnode->sb->type != out->vnode->sb->type)
+		return -EXDEV;
+	i64 n = copy_through_page(in, &ipos, out, &opos, MIN(len, MAX_RW));
+
+	if (n >= 0) {
+		*(off_in ? off_in : &in->pos) = ipos;
+		*(off_out ? off_out : &out->pos) = opos;
+	}
+	return n;
+}
