@@ -141,10 +141,8 @@ static void notify(struct vnode *vn, struct dentry *d, u32 mask, u32 cookie, con
 
 	if (!READ_ONCE(vn->watches) && !tell_dir)
 		return;
-	if (tell_dir) {
-		GUARD_SPIN(&d->lock);
-		str_copy(own, d->name, sizeof(own));
-	}
+	if (tell_dir)
+		dentry_name_copy(d, own);
 	GUARD_SPIN(&in_lock);
 	if (tell_dir)
 		tell(dir, mask, cookie, own, d->flags & DN_UNHASHED);

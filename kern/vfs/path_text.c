@@ -95,3 +95,10 @@ i64 vfs_getcwd(struct vfs_caller *c, char *buf, usize size)
 	path_put(&p);
 	return n;
 }
+
+void dentry_name_copy(struct dentry *d, char *buf)
+{
+	GUARD_SPIN(&dcache_lock);
+	memcpy(buf, d->name, d->name_len);
+	buf[d->name_len] = 0;
+}

@@ -271,6 +271,8 @@ struct dentry {
 #define DN_USED	    (1u << 3)		/* looked up since the shrinker last passed */
 #define DN_ANON	    (1u << 4)		/* no tree: pipes, sockets, memfd; name is shown as it is */
 
+/* Copies the name as it is now (NUL-terminated) into buf of NAME_MAX + 1 bytes. */
+void dentry_name_copy(struct dentry *d, char *buf);
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 MUST_USE struct dentry *dentry_create(struct dentry *parent, const char *name, u32 len);	/* unhashed, negative; NULL: no memory */
