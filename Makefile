@@ -1,20 +1,28 @@
 # make run | make check | make | make lint | make bench: see README.md.
 
 .DEFAULT_GOAL := all
-MAKEFLAGS += --no-builtin-rules
+JOBS ?= $(shell nproc)
+MAKEFLAGS += --no-builtin-rules -j$(JOBS)
+export JOBS
 
 include mk/host.mk
 -include mk/kernel.mk
 -include mk/tests.mk
 
-# mk/kernel.mk names build/saker.elf and build/saker.bzImage here.
-KERNEL_OUTPUTS ?=
+ifneq ($(wildcard mk/kernel.mk),)
+KERNEL_OUTPUTS := build/saker.elf build/saker.bzImage
+endif
 
-# Installs what is missing, once; the stamp is as old as the list of packages it was made from.
+# Installs what is missing, once; the stamp is as new as the list of packages it was made from.
 build/.setup: tools/setup
-	tools/setup
+	@tools/setup
 	@mkdir -p build
 	@touch $@
+
+# An included file is made before everything else: even the compiler may be missing.
+ifneq ($(filter-out clean lint,$(or $(MAKECMDGOALS),all)),)
+include build/.setup
+endif
 
 .PHONY: all setup run check check-full lint bench clean
 all: $(KERNEL_OUTPUTS) $(HOST_OUTPUTS)
