@@ -183,6 +183,8 @@ struct chardev {
 };
 void chardev_register(struct chardev *cd);
 struct chardev *chardev_find(u64 rdev);
+/* Calls fn for every device registered so far and for each later one (devtmpfs).  Set once, at boot. */
+void chardev_watch(void (*fn)(struct chardev *cd));
 static inline u64 dev_make(u32 major, u32 minor)
 {
 	return (u64)(minor & 0xff) | (u64)(major & 0xfff) << 8 | (u64)(minor & ~0xffu) << 12 | (u64)(major & ~0xfffu) << 32;
