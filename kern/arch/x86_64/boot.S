@@ -126,6 +126,9 @@ ap_entry64:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
+	/* The stack and the per-CPU area are not in the boot tables; the trampoline's GDT is only there. */
+	movq kernel_root_phys, %rax
+	movq %rax, %cr3
 	movl %edi, %edi
 	movq percpu_offsets, %rax
 	movq (%rax,%rdi,8), %rdx

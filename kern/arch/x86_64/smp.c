@@ -28,7 +28,7 @@ DECLARE_PER_CPU(u64, rcu_cpu_seen);
 
 INIT_TEXT void smp_init_early(struct bootinfo *bi) { trampoline_page = boot_find_low_page(bi); }
 
-/* Second half of ap_entry64: boot tables, own per-CPU area and stack. */
+/* Second half of ap_entry64: kernel tables, own per-CPU area and stack. */
 void arch_ap_start(u32 cpu)
 {
 	cpu_setup();

@@ -40,7 +40,7 @@ tramp32:
 	movl %eax, %cr3
 	movl $MSR_EFER, %ecx
 	rdmsr
-	orl $EFER_LME, %eax
+	orl $(EFER_LME | EFER_NXE), %eax
 	wrmsr
 	movl $(CR0_PE | CR0_MP | CR0_NE | CR0_WP | CR0_PG), %eax
 	movl %eax, %cr0
