@@ -58,7 +58,6 @@ static void boot_thread(void *arg)
 void kernel_main(struct bootinfo *bi)
 {
 	boot = bi;
-	arch_init_early(bi);
 	cmdline_init(bi->cmdline);
 	read_log_options();
 	mem_init(bi);

@@ -283,6 +283,14 @@ static u64 frames_count_reserved(const struct boot_region *res, u32 nres)
 
 static struct boot_region frames_reserved[BOOT_MAX_REGIONS] INIT_DATA;
 
+/* Tables of the kernel half are never freed. */
+static paddr_t table_source(void)
+{
+	struct page *pg = page_alloc(0, PAGE_TABLE, ALLOC_ZERO | ALLOC_ATOMIC);
+
+	return pg ? page_to_paddr(pg) : PADDR(0);
+}
+
 void mem_init(struct bootinfo *bi)
 {
 	struct boot_region *res = frames_reserved;
@@ -310,6 +318,7 @@ void mem_init(struct bootinfo *bi)
 				chunk_bring_online(c, res, nres);
 	mem_zone.deferred = mem_zone.total - mem_zone.buddy.nfree;
 	page_zone_init();
+	mmu_set_table_source(table_source);
 }
 
 void mem_free_boot_range(u64 start, u64 end)
