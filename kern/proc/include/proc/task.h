@@ -27,6 +27,7 @@ enum { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_
 struct rlimit64 { u64 cur, max; };
 
 struct process;
+struct user_counts;
 struct session { refcount_t refs; u32 sid; struct process *leader; void *tty; struct list groups; };
 struct pgroup { refcount_t refs; u32 pgid; struct session *session; struct list members, link; };
 
@@ -45,6 +46,7 @@ struct task {
 	struct sigset64 blocked;		/* changed by the task itself under sig_lock */
 	struct sigset64 saved_mask;		/* restored by TF_NOTIFY after sigsuspend, ppoll, ... */
 	bool restore_mask;
+	struct sigset64 real_blocked;		/* sigtimedwait: blocked ones it waits for: neither ignored nor fatal */
 	struct sigqueue pending;		/* private signals; sig_lock */
 	struct sigaltstack_k altstack;
 	uptr_t clear_tid;			/* CLONE_CHILD_CLEARTID */
@@ -68,6 +70,15 @@ struct task {
 	u64 min_faults, maj_faults;
 	char seccomp_mode;
 	u64 set_child_tid;
+	u16 ioprio;				/* ioprio_set(2): class << 13 | level; inherited by fork */
+	/* Job control; sig_lock. */
+	bool stop_pending;			/* a group stop is under way and this thread has not stopped yet */
+	bool stop_dequeued;			/* took a stop signal; a SIGCONT since then cancels it */
+	bool job_stopped;			/* sleeps in THREAD_STOPPED until this is cleared */
+	/* The trap that a signal frame reports; the task's own. */
+	u64 trap_no, trap_err, trap_addr;
+	struct user_counts *user;		/* of cred->uid: task and signal counts; changed by the task itself */
+	bool counted;				/* in user->tasks */
 };
 
 struct process {
@@ -106,7 +117,16 @@ struct process {
 	bool did_exec, dumpable, is_subreaper, no_new_privs, child_of_init;
 	i32 oom_score_adj;
 	u32 exit_signal;
-	char comm_args[1];
+	u32 nthreads;				/* length of threads; PROC_TABLE and sig_lock to change */
+	struct task *forker;			/* the parent's thread that made it (__WNOTHREAD, pdeath); PROC_TABLE lock */
+	bool unkillable;			/* pid 1: signals without a handler do nothing; sig_lock */
+	bool oom_victim;
+	bool reaped;				/* released: no number any more; sig_lock */
+	u8 notify_cld;				/* CLD_STOPPED or CLD_CONTINUED still to be told to the parent; sig_lock */
+	u32 multi_signals;			/* signals sent to it as member of a set: fork restarts; sig_lock */
+	u64 exec_id, parent_exec_id;		/* an exec on either side turns exit_signal into SIGCHLD */
+	u32 next_timer_id;			/* process.lock */
+	struct timer cpu_timer;			/* itimers VIRTUAL and PROF, RLIMIT_CPU */
 };
 
 static inline struct task *task_current(void) { return (struct task *)thread_current(); }
@@ -114,6 +134,8 @@ static inline bool task_is_user(const struct thread *t) { return t->vfs_caller !
 static inline struct trapframe *task_frame(struct task *t) { return arch_thread_frame(&t->thread.arch); }
 struct task *task_get(struct task *t);
 void task_put(struct task *t);
+/* New reference to the credentials of any task (its own: self->vfs.cred needs none). */
+const struct cred *task_cred_get(struct task *t);
 struct process *process_get(struct process *p);
 void process_put(struct process *p);
 /* New references; NULL: no such. */
@@ -169,6 +191,7 @@ void process_rusage(struct process *p, int who, struct rusage_k *out);
 void proc_init(void);
 MUST_USE int process_set_rlimit(struct process *p, u32 which, const struct rlimit64 *new_limit, struct rlimit64 *old, const struct cred *c);
 u64 process_rlimit(struct process *p, u32 which);
+extern u32 sysctl_pid_max, sysctl_randomize_va_space;	/* /proc/sys/kernel; defined here */
 /* Commits new credentials of the running task (takes over the reference), dumpable and parent-death rules included. */
 void task_commit_cred(struct task *self, struct cred *cr);
 MUST_USE i64 posix_timer_create(struct task *self, u32 clock, const struct sigevent_k *ev, i32 *id);
