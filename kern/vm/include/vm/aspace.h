@@ -93,8 +93,13 @@ MUST_USE struct aspace *aspace_create(void);
 struct aspace *aspace_get(struct aspace *as);
 void aspace_put(struct aspace *as);
 void aspace_use(struct aspace *as);		/* users + 1 (CLONE_VM) */
-void aspace_unuse(struct aspace *as);		/* users - 1; the last unmaps everything (sleeps) */
-void aspace_switch(void *prev, void *next);	/* for sched_aspace_switch */
+MUST_USE bool aspace_try_use(struct aspace *as);	/* false: the last user is gone */
+/*
+ * users - 1; the last unmaps everything (sleeps) and drops the one reference that the users hold
+ * together: no aspace_put() after it.  The caller's thread->aspace must not be as any more.
+ */
+void aspace_unuse(struct aspace *as);
+void aspace_switch(void *prev, void *next);	/* for sched_aspace_switch; interrupts off */
 /* fork: copy-on-write duplicate of the current space.  0, -ENOMEM (nothing changed). */
 MUST_USE int aspace_fork(struct aspace *from, struct aspace **out);
 

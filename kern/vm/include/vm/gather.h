@@ -11,22 +11,23 @@
 
 #include <vm/aspace.h>
 
-#define GATHER_BATCH 64
+#define GATHER_BATCH  64
+#define GATHER_TABLES 16
 
 struct gather {
 	struct aspace *as;
 	u64 start, end;		/* range whose translations changed */
 	u32 npages, ntables;
-	bool full;		/* whole space goes away */
-	bool need_flush;	/* some entry was present */
+	bool need_flush;	/* some entry was present, or a table was unlinked */
 	struct page *pages[GATHER_BATCH];
-	struct page *tables;	/* chained by link */
+	struct page *tables[GATHER_TABLES];
 };
 
 void gather_begin(struct gather *g, struct aspace *as);
 void gather_range(struct gather *g, u64 start, u64 end);	/* an entry in the range was changed */
-/* Takes over the entry's reference.  True: batch full, caller must drop its lock and gather_flush(). */
+/* Takes over the entry's reference (NULL: the entry held none).  True: batch full, caller must drop its lock and gather_flush(). */
 MUST_USE bool gather_page(struct gather *g, u64 va, struct page *pg);
-void gather_table(struct gather *g, struct page *table);
+/* Takes over one user's reference to an unlinked table; the last user's drops what its entries map.  True: as gather_page. */
+MUST_USE bool gather_table(struct gather *g, u64 va, struct page *table);
 void gather_flush(struct gather *g);		/* no page-table lock held */
 void gather_end(struct gather *g);

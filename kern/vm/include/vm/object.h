@@ -18,17 +18,21 @@ struct vm_object;
 struct area;
 
 struct vm_object_ops {
-	/* No lock, may sleep.  Fills a fresh page (zeroed beforehand) with the bytes of index.  0, -EIO, -ENOMEM. */
+	/* No lock, may sleep.  Fills a fresh page (zeroed beforehand) with the bytes of index.  0, -EIO, -ENOMEM.
+	 * NULL (with no borrow_page either): a page that is not cached is a hole. */
 	int (*fill_page)(struct vm_object *obj, u64 index, struct page *pg);
-	/* Optional: immutable data that exists in RAM already (initramfs).  New reference, or NULL: use fill_page. */
+	/* Optional: immutable data that exists in RAM already (initramfs).  New reference to a PAGE_IMAGE frame whose bytes
+	 * past the end of the file are zero, or NULL: use fill_page. */
 	struct page *(*borrow_page)(struct vm_object *obj, u64 index);
-	/* Called before a shared mapping or write() dirties a page: quota of tmpfs.  0 or -ENOSPC.  Optional. */
+	/* Called once before a page turns PAGE_F_DIRTY (a hole filled, a write, a shared writable mapping): quota of tmpfs.
+	 * No spinlock held; obj->lock may be.  0 or -ENOSPC.  Optional. */
 	int (*reserve_page)(struct vm_object *obj, u64 index);
-	/* A page left the cache for good (truncate, punch, last reference).  Optional. */
+	/* A PAGE_F_DIRTY page left the cache for good (truncate, punch, last reference): undoes reserve_page.
+	 * No spinlock held; obj->lock may be.  Optional. */
 	void (*page_gone)(struct vm_object *obj, u64 index);
 };
 
-#define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, shared anonymous): never reclaimed */
+#define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, ramfs, shared anonymous): never reclaimed */
 
 struct vm_object {
 	const struct vm_object_ops *ops;	/* const after init */
@@ -39,9 +43,11 @@ struct vm_object {
 	spinlock_t tree_lock;			/* rank PAGE_CACHE */
 	void *root GUARDED_BY(&tree_lock);	/* radix tree of struct page *, internal to vm/pagecache.c */
 	u64 npages GUARDED_BY(&tree_lock);
+	u64 removals GUARDED_BY(&tree_lock);	/* times pages were dropped: a fill that raced with one starts again */
+	u64 backing_size;			/* swapless: fill_page and borrow_page count only below it (truncate lowers it).  lock */
 	rwlock_t lock;				/* rank VM_OBJECT: shared to fault pages in, exclusive to truncate */
-	spinlock_t areas_lock;			/* rank VNODE_STATE */
-	struct list areas GUARDED_BY(&areas_lock);	/* areas that map it */
+	spinlock_t areas_lock;			/* rank VNODE_STATE; protocol in vm/rmap.c */
+	struct list areas GUARDED_BY(&areas_lock);	/* areas that map it, a forked space's after its parent's */
 	void (*put_owner)(struct vm_object *obj);	/* drops the reference an area holds on the owner (vnode_put) */
 	void (*get_owner)(struct vm_object *obj);
 };

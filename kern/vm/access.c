@@ -1,0 +1,179 @@
+/*
+ * Looking into address spaces from outside: other processes' memory, pins,
+ * resident sizes, futex keys.  A space may be EMPTY: then there is no area.
+ */
+#include <sched/sched.h>
+
+#include "vm.h"
+
+int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out)
+{
+	GUARD_SHARED(&as->lock);
+	struct area *a = area_find(as, addr);
+
+	if (!a || (exact && a->start > addr))
+		return -ENOENT;
+	*out = *a;
+	return 0;
+}
+
+/* --- pins ------------------------------------------------------------------ */
+
+/* May the kernel write through e's frame?  The leaf has one user and nobody else sees what is written. */
+static bool entry_gives_write(struct aspace *as, struct page *leaf, u64 va, pte_t e, bool force)
+{
+	if (page_refs(leaf) > 1)
+		return false;
+	if (pte_writable(e))
+		return true;
+	return force && !pte_is_shared(e) && pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1;
+}
+
+static struct page *grab_page(struct aspace *as, u64 va, bool write, bool force)
+{
+	GUARD_SHARED(&as->lock);
+	GUARD_SPIN(&as->pgt_lock);
+	struct page *leaf = va < USER_TOP ? pgtable_leaf(as, va) : NULL;
+	pte_t e = leaf ? *leaf_slot(leaf, va) : (pte_t){ 0 };
+
+	if (!pte_live(e) || (!force && !pte_present(e)))
+		return NULL;
+	if (write && !entry_gives_write(as, leaf, va, e, force))
+		return NULL;
+	return page_get(pte_page(e));
+}
+
+static int pin_page(struct aspace *as, u64 addr, bool write, bool force, struct page **out)
+{
+	u32 want = (write ? VM_WRITE : VM_READ) | (force ? FAULT_FORCE : 0);
+	struct page *pg = force ? NULL : grab_page(as, addr, write, false);
+
+	while (!pg) {
+		int err = vm_fault(as, addr, want, true);
+
+		if (err)
+			return err == -ENOMEM ? err : -EFAULT;
+		pg = grab_page(as, addr, write, force);
+	}
+	*out = pg;
+	return 0;
+}
+
+int aspace_pin_page(struct aspace *as, u64 addr, bool write, struct page **out)
+{
+	return pin_page(as, addr, write, false, out);
+}
+
+i64 aspace_access(struct aspace *as, u64 addr, void *kbuf, u64 len, bool write, bool force)
+{
+	u64 done = 0;
+
+	while (done < len) {
+		u64 va = addr + done, in = va & ~PAGE_MASK, n = MIN(PAGE_SIZE - in, len - done);
+		AUTO(page) pg = NULL;
+
+		if (pin_page(as, va, write, force, &pg))
+			break;
+		u8 *p = (u8 *)page_addr(pg) + in;
+
+		if (write)
+			memcpy(p, (u8 *)kbuf + done, n);
+		else
+			memcpy((u8 *)kbuf + done, p, n);
+		done += n;
+	}
+	return done || !len ? (i64)done : -EIO;
+}
+
+/* --- sizes ----------------------------------------------------------------- */
+
+u64 aspace_rss_pages(struct aspace *as)
+{
+	u64 n[KINDS] = { 0 };
+	struct page *leaf;
+
+	GUARD_SHARED(&as->lock);
+	GUARD_SPIN(&as->pgt_lock);
+	for (u64 va = 0; (leaf = pgtable_next_leaf(as, &va, USER_TOP)) != NULL;
+	     va = ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE)
+		for (u32 k = 0; k < KINDS; k++)
+			n[k] += leaf_count(leaf)->n[k];
+	atomic64_set(&as->anon_pages, (i64)n[KIND_ANON]);
+	atomic64_set(&as->file_pages, (i64)n[KIND_FILE]);
+	atomic64_set(&as->shmem_pages, (i64)n[KIND_SHMEM]);
+	as->rss = n[KIND_ANON] + n[KIND_FILE] + n[KIND_SHMEM];
+	return as->rss;
+}
+
+static void usage_add(struct area_usage *u, struct page *leaf, pte_t e)
+{
+	struct page *pg = pte_page(e);
+	bool cached = pte_kind(e) != KIND_ANON;
+	bool dirty = !cached || pg->flags & PAGE_F_DIRTY;
+	u32 refs = page_refs(pg), owners = MAX(refs - (cached && refs > 1), 1u) + page_refs(leaf) - 1;
+	u64 *bucket;
+
+	if (owners > 1)
+		bucket = dirty ? &u->shared_dirty : &u->shared_clean;
+	else
+		bucket = dirty ? &u->private_dirty : &u->private_clean;
+	*bucket += PAGE_SIZE;
+	u->rss += PAGE_SIZE;
+	u->pss += PAGE_SIZE / owners;
+	if (!cached)
+		u->anon += PAGE_SIZE;
+	if (e.v & PTE_ACCESSED)
+		u->referenced += PAGE_SIZE;
+}
+
+void aspace_area_usage(struct aspace *as, u64 start, u64 end, struct area_usage *out)
+{
+	struct area_usage u = { 0 };
+	struct page *leaf;
+
+	rwlock_read(&as->lock);
+	struct area *a = area_find(as, start);
+
+	spin_lock(&as->pgt_lock);
+	for (u64 va = start; (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
+		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+
+		for (; va < stop; va += PAGE_SIZE) {
+			pte_t e = *leaf_slot(leaf, va);
+
+			if (pte_live(e) && pte_owns(e))
+				usage_add(&u, leaf, e);
+		}
+	}
+	spin_unlock(&as->pgt_lock);
+	if (a && a->start <= start && a->flags & VM_LOCKED)
+		u.locked = u.pss;
+	rwlock_read_end(&as->lock);
+	*out = u;
+}
+
+/* --- futex keys ------------------------------------------------------------ */
+
+int vm_futex_key(uptr_t uaddr, bool shared, struct futex_key *out)
+{
+	struct aspace *as = aspace_current();
+
+	if (uaddr.v & 3)
+		return -EINVAL;
+	if (uaddr.v > USER_TOP - 4 || !as)
+		return -EFAULT;
+	*out = (struct futex_key){ .object = as->id, .offset = uaddr.v, .shared = shared };
+	if (!shared)
+		return 0;
+
+	GUARD_SHARED(&as->lock);
+	struct area *a = area_find(as, uaddr.v);
+
+	if (!a || a->start > uaddr.v || !(a->flags & VM_PROT))
+		return -EFAULT;
+	if (a->flags & VM_SHARED) {
+		out->object = a->obj->id;
+		out->offset = a->off + (uaddr.v - a->start);
+	}
+	return 0;
+}

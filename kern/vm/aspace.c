@@ -1,0 +1,255 @@
+/*
+ * The life of an address space: NEW -> IN USE (users > 0) -> EMPTY (torn down by
+ * the last user, still pinned by refs) -> freed.
+ *
+ * S1  While users > 0 the users together hold one reference.
+ * S2  An EMPTY space has no areas and no tables but its root, and is loaded on no
+ *     CPU, not even lazily.
+ */
+#include <arch/cpu.h>
+#include <base/bitmap.h>
+#include <sched/sched.h>
+
+#include "vm.h"
+
+static struct slab_cache *aspace_cache;
+static atomic64_t last_id;
+
+static void no_file(void *file)
+{
+}
+
+static u64 cycles_random(void)
+{
+	return hash_u64(cpu_cycles() ^ (u64)atomic64_read(&last_id) << 48);
+}
+
+struct vm_file_hooks vm_file_hooks = { .get = no_file, .put = no_file };
+u64 (*vm_random_u64)(void) = cycles_random;
+
+u64 vm_new_id(void)
+{
+	return (u64)atomic64_add(&last_id, 1);
+}
+
+void vm_init(void)
+{
+	pgtable_init();
+	area_init();
+	pagecache_init();
+	aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), 0);
+	vm_zero_page = page_alloc(0, PAGE_KERNEL, ALLOC_ZERO);
+	VERIFY(vm_zero_page);
+	sched_aspace_switch = aspace_switch;
+}
+
+static void set_defaults(struct aspace *as)
+{
+	rwlock_init(&as->lock, LR_ASPACE);
+	spin_init(&as->pgt_lock, LR_PGTABLE);
+	ref_init(&as->refs);
+	atomic_set(&as->users, 1);
+	as->id = vm_new_id();
+	atomic64_set(&as->table_pages, 1);
+	as->mmap_base = USER_TOP - HUGE_SIZE * 64;
+	as->stack_limit = as->data_limit = as->as_limit = as->memlock_limit = ~0ull;
+	as->dumpable = 1;
+}
+
+struct aspace *aspace_create(void)
+{
+	struct aspace *as = slab_zalloc(aspace_cache);
+	u32 words = BITMAP_WORDS(cpu_count());
+	struct page *root;
+
+	if (!as)
+		return NULL;
+	as->cpus = words > 1 ? kzalloc(words * sizeof(u64)) : &as->cpus_inline;
+	root = pgtable_table_alloc(as);
+	if (!as->cpus || !root) {
+		if (root)
+			pgtable_table_free(as, root);
+		if (as->cpus != &as->cpus_inline)
+			kfree(as->cpus);
+		slab_free(aspace_cache, as);
+		return NULL;
+	}
+	as->root = page_to_pfn(root);
+	mmu_init_root(as->root);
+	set_defaults(as);
+	return as;
+}
+
+struct aspace *aspace_get(struct aspace *as)
+{
+	ref_get(&as->refs);
+	return as;
+}
+
+void aspace_put(struct aspace *as)
+{
+	if (!ref_put(&as->refs))
+		return;
+	VERIFY(!as->areas.root && !pfn_to_page(as->root)->used);	/* inv. S2 */
+	pgtable_table_free(as, pfn_to_page(as->root));
+	if (as->cpus != &as->cpus_inline)
+		kfree(as->cpus);
+	slab_free(aspace_cache, as);
+}
+
+void aspace_use(struct aspace *as)
+{
+	VERIFY(atomic_add(&as->users, 1) > 1);
+}
+
+bool aspace_try_use(struct aspace *as)
+{
+	return atomic_inc_unless_zero(&as->users);
+}
+
+/*
+ * Nobody runs here any more, so one round of tlb_leave() stands for every flush.
+ * Areas leave their objects before the tables go: rmap walks only linked ones.
+ */
+static void aspace_teardown(struct aspace *as)
+{
+	struct list dead = LIST_INIT(dead);
+	void *exe;
+
+	ASSERT(thread_current()->aspace != as);
+	rwlock_write(&as->lock);
+	tlb_leave(as);
+	area_unlink_all(as, &dead);
+	pgtable_destroy(as);
+	exe = as->exe_file;
+	as->exe_file = NULL;
+	rwlock_write_end(&as->lock);
+	area_free_list(&dead);
+	if (exe)
+		vm_file_hooks.put(exe);
+}
+
+void aspace_unuse(struct aspace *as)
+{
+	if (!atomic_dec_is_zero(&as->users))
+		return;
+	aspace_teardown(as);
+	aspace_put(as);					/* inv. S1 */
+}
+
+/* --- fork ------------------------------------------------------------------ */
+
+static void copy_layout(struct aspace *to, const struct aspace *from)
+{
+	to->brk_start = from->brk_start;
+	to->brk = from->brk;
+	to->stack_top = from->stack_top;
+	to->mmap_base = from->mmap_base;
+	to->stack_limit = from->stack_limit;
+	to->arg_start = from->arg_start;
+	to->arg_end = from->arg_end;
+	to->env_start = from->env_start;
+	to->env_end = from->env_end;
+	to->code_start = from->code_start;
+	to->code_end = from->code_end;
+	to->data_start = from->data_start;
+	to->data_end = from->data_end;
+	memcpy(to->auxv, from->auxv, sizeof(to->auxv));
+	to->data_limit = from->data_limit;
+	to->as_limit = from->as_limit;
+	to->memlock_limit = from->memlock_limit;
+	to->dumpable = from->dumpable;
+	to->hint_base = from->hint_base;
+	to->hint_top = from->hint_top;
+	to->hint_hole = from->hint_hole;
+	to->exe_file = from->exe_file;
+	if (to->exe_file)
+		vm_file_hooks.get(to->exe_file);
+}
+
+static int fork_areas(struct aspace *from, struct aspace *to)
+{
+	struct area *a = rb_entry(rb_first(&from->areas), struct area, node);
+
+	for (; a; a = area_next(a)) {
+		if (a->flags & VM_DONTFORK)
+			continue;
+		struct area *b = area_dup(a);
+
+		if (!b)
+			return -ENOMEM;
+		b->flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
+		area_insert_after(to, b, a);		/* rmap.c, R2 */
+	}
+	return 0;
+}
+
+int aspace_fork(struct aspace *from, struct aspace **out)
+{
+	struct aspace *to = aspace_create();
+	int err;
+
+	if (!to)
+		return -ENOMEM;
+	rwlock_write(&from->lock);
+	copy_layout(to, from);
+	err = fork_areas(from, to);
+	if (!err) {
+		err = pgtable_fork(from, to);
+		/* Before a fault of another thread can act on what is read-only now. */
+		tlb_flush(from, 0, USER_TOP);
+	}
+	rwlock_write_end(&from->lock);
+	if (err) {
+		aspace_unuse(to);
+		return err;
+	}
+	*out = to;
+	return 0;
+}
+
+/* --- brk ------------------------------------------------------------------- */
+
+static int brk_grow(struct aspace *as, u64 from, u64 to, u64 want, struct list *dead)
+{
+	struct area like = { .as = as, .start = from, .end = to,
+			     .flags = VM_READ | VM_WRITE | VM_MAY | VM_HEAP | as->def_flags };
+	struct area *a = area_find(as, from);
+	int err;
+
+	if (to < from || to > USER_TOP || (a && area_low_guard(a) < to))
+		return -ENOMEM;
+	if (want - as->brk_start + (as->data_end - as->data_start) > as->data_limit)
+		return -ENOMEM;
+	err = map_check_limits(as, (to - from) >> PAGE_SHIFT, like.flags);
+	if (!err && as->nareas >= VM_MAX_AREAS)
+		err = -ENOMEM;
+	return err ? err : map_insert(as, &like, dead);
+}
+
+u64 aspace_brk(struct aspace *as, u64 want)
+{
+	struct list dead = LIST_INIT(dead);
+	u64 was, old, new = ALIGN_UP(want, PAGE_SIZE);
+	bool fill = false;
+	int err = 0;
+
+	rwlock_write(&as->lock);
+	was = as->brk;
+	old = ALIGN_UP(was, PAGE_SIZE);
+	if (want < as->brk_start) {
+		err = -EINVAL;
+	} else if (new > old || new < want) {
+		err = brk_grow(as, old, new, want, &dead);
+		fill = !err && (as->def_flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+	} else if (new < old) {
+		err = map_remove(as, new, old, &dead);
+	}
+	if (!err)
+		as->brk = want;
+	rwlock_write_end(&as->lock);
+	area_free_list(&dead);
+	if (fill)
+		aspace_populate(as, old, new - old);
+	return err ? was : want;
+}

@@ -1,0 +1,438 @@
+/*
+ * Page faults.
+ *
+ * One attempt runs under as->lock shared and, for file pages, obj->lock shared:
+ * find the area, look into the cache, enter the page.  Whatever has to wait for
+ * data is done between attempts with no lock held (FAULT_FILL), and the next
+ * attempt starts from nothing, so that no state of an old map survives a sleep.
+ * Under the two shared locks only memory is waited for.
+ *
+ * C1  No page that a cache references is ever writable through a private mapping.
+ *     pgtable_entry_for() is the only function that builds a leaf entry, and it
+ *     sets W for PAGE_ANON frames, which are in no cache, or in shared mappings.
+ * F1  An anonymous frame is written in place only by its sole owner (refs == 1
+ *     in an OWNED leaf table); else it is copied.
+ * F2  A shared mapping gets W only after the cache page is dirty and the object's
+ *     own (pagecache_writable), so the processor's dirty bit is never needed.
+ */
+#include <arch/upcall.h>
+#include <core/log.h>
+
+#include "vm.h"
+
+#define HW_PRESENT 1u
+#define HW_WRITE   2u
+#define HW_RSVD	   8u
+#define HW_FETCH   16u
+
+enum { FAULT_DONE = 0, FAULT_FILL = 1, FAULT_GROW = 2, FAULT_AGAIN = 3 };	/* or -errno */
+
+struct fault {
+	struct aspace *as;
+	u64 va;				/* page-aligned */
+	u32 want;			/* VM_READ, VM_WRITE or VM_EXEC */
+	bool force;
+	bool present;			/* there is believed to be an entry */
+	struct area *area;		/* valid while as->lock is held */
+	struct vm_object *obj;		/* FAULT_FILL: a reference, and what is missing */
+	u64 index;
+	bool fill_write;
+};
+
+struct page *vm_zero_page;
+
+pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write)
+{
+	u64 bits = PTE_USER | PTE_ACCESSED;
+	bool shared = a->flags & VM_SHARED;
+
+	if (a->flags & VM_PROT)
+		bits |= PTE_PRESENT;		/* else parked: the entry keeps its frame, nobody reaches it */
+	if (!(a->flags & VM_EXEC))
+		bits |= PTE_NX;
+	if (shared)
+		bits |= PTE_SHARED;
+	if (pg == vm_zero_page)
+		return pte_make(page_to_pfn(pg), bits | PTE_KIND(KIND_ZERO));
+	if (pg->use == PAGE_FILE)
+		bits |= PTE_KIND(a->obj && a->obj->flags & VM_OBJECT_SWAPLESS ? KIND_SHMEM : KIND_FILE);
+	else if (pg->use != PAGE_ANON)
+		bits |= PTE_KIND(KIND_FILE);
+	if (write && a->flags & VM_WRITE) {
+		VERIFY(pg->use == PAGE_ANON || (shared && pg->use == PAGE_FILE));	/* inv. C1 */
+		bits |= PTE_WRITE | PTE_DIRTY;
+	}
+	return pte_make(page_to_pfn(pg), bits);
+}
+
+/* --- anonymous memory ------------------------------------------------------ */
+
+/* The entry is there after all: good enough, or to be made writable by the next attempt. */
+static int already_there(struct fault *f, pte_t e)
+{
+	if (f->want != VM_WRITE || pte_writable(e)) {
+		tlb_flush_local(f->as, f->va);
+		return FAULT_DONE;
+	}
+	f->present = true;
+	return FAULT_AGAIN;
+}
+
+static int fault_zero(struct fault *f)
+{
+	struct page *leaf;
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err)
+		return err;
+	pte_t e = *leaf_slot(leaf, f->va);
+
+	if (pte_live(e))
+		err = already_there(f, e);
+	else
+		leaf_set(f->as, leaf, f->va, pgtable_entry_for(f->area, vm_zero_page, false));
+	spin_unlock(&f->as->pgt_lock);
+	return err;
+}
+
+/* Enters a private page of our own, consumed in any case. */
+static int enter_private(struct fault *f, struct page *taken)
+{
+	struct page *leaf;
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err) {
+		page_put(taken);
+		return err;
+	}
+	pte_t e = *leaf_slot(leaf, f->va);
+
+	if (likely(!pte_live(e))) {
+		leaf_set(f->as, leaf, f->va, pgtable_entry_for(f->area, taken, true));
+		taken = NULL;
+	} else {
+		err = already_there(f, e);
+	}
+	spin_unlock(&f->as->pgt_lock);
+	if (taken)
+		page_put(taken);
+	return err;
+}
+
+static int fault_anon(struct fault *f)
+{
+	struct page *pg;
+
+	if (f->want != VM_WRITE)
+		return fault_zero(f);
+	pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_ZERO);
+	return pg ? enter_private(f, pg) : -ENOMEM;
+}
+
+/* --- file pages ------------------------------------------------------------ */
+
+static int ask_fill(struct fault *f, struct vm_object *obj, u64 index, bool write)
+{
+	vm_object_get(obj);
+	f->obj = obj;
+	f->index = index;
+	f->fill_write = write;
+	return FAULT_FILL;
+}
+
+/* Read-only entries for what the cache has around va.  pgt_lock and tree_lock held. */
+static void map_around(struct fault *f, struct page *leaf, u64 index)
+{
+	const struct area *a = f->area;
+	struct vm_object *obj = a->obj;
+	u64 window = ALIGN_DOWN(f->va, VM_AROUND);
+	u64 size_end = a->start + ALIGN_UP(READ_ONCE(obj->size), PAGE_SIZE) - a->off;
+	u64 lo = MAX(window, a->start), hi = MIN(MIN(window + VM_AROUND, a->end), size_end);
+
+	if (a->file_end)
+		hi = MIN(hi, a->file_end & PAGE_MASK);
+	for (u64 at = lo; at < hi; at += PAGE_SIZE) {
+		struct page *pg;
+
+		if (pte_live(*leaf_slot(leaf, at)))
+			continue;
+		pg = radix_get(obj->root, (a->off + (at - a->start)) >> PAGE_SHIFT);
+		if (pg)
+			leaf_set(f->as, leaf, at, pgtable_entry_for(a, page_get(pg), false));
+	}
+}
+
+static int fault_cached_read(struct fault *f, struct vm_object *obj, u64 index)
+{
+	struct page *leaf, *pg;
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err)
+		return err;
+	pte_t e = *leaf_slot(leaf, f->va);
+
+	if (pte_live(e)) {
+		err = already_there(f, e);
+	} else {
+		GUARD_SPIN(&obj->tree_lock);
+		pg = radix_get(obj->root, index);
+		if (pg) {
+			lru_touch(pg);
+			map_around(f, leaf, index);
+		} else {
+			err = FAULT_FILL;
+		}
+	}
+	spin_unlock(&f->as->pgt_lock);
+	return err == FAULT_FILL ? ask_fill(f, obj, index, false) : err;
+}
+
+/* Inv. F2: W for a shared mapping. */
+static int fault_shared_write(struct fault *f, struct vm_object *obj, u64 index)
+{
+	struct page *leaf;
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err)
+		return err;
+	spin_lock(&obj->tree_lock);
+	struct page *pg = radix_get(obj->root, index);
+	bool ready = pg && pagecache_writable(obj, pg);
+
+	if (ready) {
+		pte_t old = *leaf_slot(leaf, f->va), e = pgtable_entry_for(f->area, pg, true);
+
+		if (!pte_live(old)) {
+			page_get(pg);
+			leaf_set(f->as, leaf, f->va, e);
+		} else {
+			VERIFY(pte_page(old) == pg);	/* rmap cleared any other before the slot changed */
+			leaf_change(f->as, leaf, f->va, e);
+			tlb_flush_local(f->as, f->va);
+		}
+	}
+	spin_unlock(&obj->tree_lock);
+	spin_unlock(&f->as->pgt_lock);
+	if (!ready)
+		return ask_fill(f, obj, index, true);
+	vm_object_content_changed(obj);
+	return FAULT_DONE;
+}
+
+/* A copy of the file's page; only its first keep bytes when the area's file part ends inside. */
+static int fault_private_copy(struct fault *f, struct vm_object *obj, u64 index, u64 keep)
+{
+	struct page *src = pagecache_lookup(obj, index), *pg;
+
+	if (!src)
+		return ask_fill(f, obj, index, false);
+	pg = page_alloc(0, PAGE_ANON, ALLOC_USER);
+	if (pg) {
+		memcpy(page_addr(pg), page_addr(src), keep);
+		memset((u8 *)page_addr(pg) + keep, 0, PAGE_SIZE - keep);
+	}
+	page_put(src);
+	return pg ? enter_private(f, pg) : -ENOMEM;
+}
+
+static int fault_file(struct fault *f)
+{
+	struct area *a = f->area;
+	struct vm_object *obj = a->obj;
+	u64 off = a->off + (f->va - a->start), index = off >> PAGE_SHIFT;
+	bool tail = a->file_end && f->va + PAGE_SIZE > a->file_end;
+
+	if (tail && f->va >= a->file_end)
+		return fault_anon(f);
+
+	GUARD_SHARED(&obj->lock);
+	if (off >= READ_ONCE(obj->size))
+		return -EIO;
+	if (tail)
+		return fault_private_copy(f, obj, index, a->file_end - f->va);
+	if (f->want != VM_WRITE)
+		return fault_cached_read(f, obj, index);
+	if (a->flags & VM_SHARED)
+		return fault_shared_write(f, obj, index);
+	return fault_private_copy(f, obj, index, PAGE_SIZE);
+}
+
+/* --- writing where there is an entry --------------------------------------- */
+
+/* old was pinned (unless it is the zero frame) when the entry was e. */
+static int fault_copy(struct fault *f, pte_t e)
+{
+	struct page *old = pte_page(e), *leaf;
+	bool zero = !pte_owns(e);
+	AUTO(page) pin = zero ? NULL : old;
+	AUTO(page) pg = page_alloc(0, PAGE_ANON, ALLOC_USER | (zero ? ALLOC_ZERO : 0));
+
+	if (!pg)
+		return -ENOMEM;
+	if (!zero)
+		memcpy(page_addr(pg), page_addr(old), PAGE_SIZE);
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err)
+		return err;
+	bool same = pte_same(*leaf_slot(leaf, f->va), e);
+
+	if (same)
+		leaf_replace(f->as, leaf, f->va, pgtable_entry_for(f->area, MOVE(pg), true));
+	spin_unlock(&f->as->pgt_lock);
+	if (!same)
+		return FAULT_AGAIN;
+	if (!zero)
+		page_put(old);		/* the entry's own reference; pin goes with the scope */
+	return FAULT_DONE;
+}
+
+static int fault_write(struct fault *f)
+{
+	struct page *leaf, *pg;
+	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
+
+	if (err)
+		return err;
+	pte_t e = *leaf_slot(leaf, f->va);
+
+	if (!pte_live(e)) {
+		f->present = false;
+		err = FAULT_AGAIN;
+	} else if (pte_writable(e)) {
+		tlb_flush_local(f->as, f->va);		/* spurious: another thread was first */
+	} else if (f->area->flags & VM_SHARED) {
+		err = FAULT_FILL;
+	} else if (pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1) {	/* inv. F1 */
+		leaf_change(f->as, leaf, f->va, pgtable_entry_for(f->area, pte_page(e), true));
+		tlb_flush_local(f->as, f->va);
+	} else {
+		err = FAULT_GROW;
+		pg = pte_page(e);
+		if (pte_owns(e))
+			page_get(pg);
+	}
+	spin_unlock(&f->as->pgt_lock);
+	if (err == FAULT_FILL)
+		return fault_file(f);
+	return err == FAULT_GROW ? fault_copy(f, e) : err;
+}
+
+/* --- one attempt, and the loop --------------------------------------------- */
+
+static int fault_rights(const struct fault *f)
+{
+	u32 flags = f->area->flags;
+
+	if (f->want == VM_WRITE) {
+		if (flags & VM_WRITE)
+			return 0;
+		return f->force && !(flags & VM_SHARED) && flags & VM_MAYWRITE ? 0 : -EACCES;
+	}
+	if (f->want == VM_EXEC)
+		return flags & VM_EXEC ? 0 : -EACCES;
+	if (flags & VM_PROT)
+		return 0;
+	return f->force && flags & VM_MAYREAD ? 0 : -EACCES;
+}
+
+static int fault_attempt(struct fault *f)
+{
+	GUARD_SHARED(&f->as->lock);
+	f->area = area_find(f->as, f->va);
+	if (!f->area)
+		return -EFAULT;
+	if (f->area->start > f->va)
+		return f->area->flags & VM_GROWSDOWN ? FAULT_GROW : -EFAULT;
+	int err = fault_rights(f);
+
+	if (err)
+		return err;
+	if (f->present && f->want == VM_WRITE)
+		return fault_write(f);
+	return f->area->obj ? fault_file(f) : fault_anon(f);
+}
+
+/* The guard gap as Linux keeps it: not towards another stack, nor towards what nobody can touch. */
+static bool gap_kept(const struct area *prev, u64 start)
+{
+	if (!prev)
+		return true;
+	if (prev->end > start)
+		return false;
+	if (prev->flags & VM_GROWSDOWN || !(prev->flags & VM_PROT))
+		return true;
+	return start - prev->end >= VM_STACK_GAP;
+}
+
+static int grow_stack(struct aspace *as, u64 va)
+{
+	GUARD_EXCL(&as->lock);
+	struct area *a = area_find(as, va);
+
+	if (!a)
+		return -EFAULT;
+	if (a->start <= va)
+		return 0;
+	if (!(a->flags & VM_GROWSDOWN) || va < VM_MIN_ADDR || a->end - va > as->stack_limit)
+		return -EFAULT;
+	if (!gap_kept(area_prev(a), va) || map_check_limits(as, (a->start - va) >> PAGE_SHIFT, a->flags))
+		return -EFAULT;
+	area_set_range(a, va, a->end);
+	return 0;
+}
+
+static int fault_fill(struct fault *f, bool *did_io)
+{
+	int err = pagecache_for_fault(f->obj, f->index, f->fill_write, did_io);
+
+	vm_object_put(f->obj);
+	f->obj = NULL;
+	return err == -ENOSPC ? -EIO : err;
+}
+
+int vm_fault(struct aspace *as, u64 addr, u32 want, bool present)
+{
+	struct fault f = { .as = as, .va = addr & PAGE_MASK, .want = want & VM_PROT,
+			   .force = want & FAULT_FORCE, .present = present };
+	bool did_io = false;
+	int err;
+
+	if (addr >= USER_TOP)
+		return -EFAULT;
+	do {
+		err = fault_attempt(&f);
+		if (err == FAULT_FILL)
+			err = fault_fill(&f, &did_io) ?: FAULT_AGAIN;
+		else if (err == FAULT_GROW)
+			err = grow_stack(as, f.va) ?: FAULT_AGAIN;
+	} while (err == FAULT_AGAIN);
+	if (!err)
+		atomic64_inc(did_io ? &as->maj_faults : &as->min_faults);
+	return err;
+}
+
+int vm_fault_user(u64 addr, u64 err, bool from_user)
+{
+	struct aspace *as = aspace_current();
+	u32 want = err & HW_FETCH ? VM_EXEC : err & HW_WRITE ? VM_WRITE : VM_READ;
+
+	if (unlikely(!as || addr >= USER_TOP))
+		return -EFAULT;
+	if (unlikely(err & HW_RSVD)) {
+		u32 level;
+
+		log_err("vm: reserved bit in the entry of %#llx: %#llx", (unsigned long long)addr,
+			(unsigned long long)pgtable_lookup_entry(as, addr, &level).v);
+		return -EFAULT;
+	}
+	for (;;) {
+		int ret = vm_fault(as, addr, want, err & HW_PRESENT);
+
+		if (likely(ret != -ENOMEM) || !mem_oom_hook || !mem_oom_hook())
+			return ret;
+		/* We are the victim: die at the return to user mode, or fail the copy. */
+		if (thread_fatal_pending())
+			return from_user ? 0 : -ENOMEM;
+	}
+}

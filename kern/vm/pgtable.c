@@ -1,0 +1,501 @@
+/*
+ * Page tables: the walk over four levels, tables with users, leaf tables that
+ * several spaces share after fork.
+ *
+ * A table is BUILDING (in no entry yet), OWNED (one user) or, leaves only,
+ * SHARED (refs > 1), and is dropped by each user; the last user's drop frees
+ * the frames that its entries own.
+ *
+ * T1  A directory entry (level 1) with W points to an OWNED leaf.  A SHARED
+ *     leaf hangs on entries without W only: the one exception to "intermediate
+ *     entries stay permissive".  The processor then refuses every write below
+ *     it, whatever the leaf says.
+ * T2  A SHARED leaf changes in one way only: rmap clears entries for every
+ *     sharer at once (their areas are the same there, see rmap.c), under the
+ *     table's share lock.  Everyone else goes through pgtable_leaf_for_write().
+ * T3  Private entries of a leaf lose their W before its frames get a second
+ *     owner: pgtable_unshare() clears it in the old table too, since the last
+ *     sharer takes that table over as it is.
+ * T4  A table is dropped only after every CPU of its space has flushed: a stale
+ *     directory entry in a paging-structure cache would show another space's
+ *     later entries.
+ *
+ * Locks: as->pgt_lock, then the share lock.  A leaf's count goes from 1 to 2
+ * under the pgt_lock of its only user, so refs == 1 is stable under it.
+ */
+#include "vm.h"
+
+#define SHARE_LOCKS 64u
+#define DIR_BITS (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
+
+static spinlock_t share_locks[SHARE_LOCKS];
+
+void pgtable_init(void)
+{
+	for (u32 i = 0; i < SHARE_LOCKS; i++)
+		spin_init(&share_locks[i], LR_PGTABLE_SHARE);
+}
+
+spinlock_t *pgtable_share_lock(struct page *leaf)
+{
+	return &share_locks[page_to_pfn(leaf).v % SHARE_LOCKS];
+}
+
+struct page *pgtable_table_alloc(struct aspace *as)
+{
+	struct page *t = page_alloc(0, PAGE_TABLE, ALLOC_ZERO | ALLOC_USER);
+
+	if (t) {
+		t->used = 0;
+		t->private = 0;
+		t->index = 0;
+	}
+	return t;
+}
+
+void pgtable_table_free(struct aspace *as, struct page *t)
+{
+	page_put(t);
+}
+
+static void tables_add(struct aspace *as, i64 n)
+{
+	atomic64_set(&as->table_pages, atomic64_read(&as->table_pages) + n);
+}
+
+pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd)
+{
+	struct page *t = pfn_to_page(as->root);
+
+	for (u32 level = 3; level > 1; level--) {
+		pte_t e = table_entries(t)[mmu_index(va, level)];
+
+		if (!pte_live(e))
+			return NULL;
+		t = pte_page(e);
+	}
+	if (pd)
+		*pd = t;
+	return &table_entries(t)[mmu_index(va, 1)];
+}
+
+struct page *pgtable_leaf(struct aspace *as, u64 va)
+{
+	pte_t *dir = pgtable_dir_slot(as, va, NULL);
+
+	return dir && pte_live(*dir) ? pte_page(*dir) : NULL;
+}
+
+pte_t pgtable_lookup_entry(struct aspace *as, u64 va, u32 *level)
+{
+	pte_t e = { 0 };
+
+	GUARD_SPIN(&as->pgt_lock);
+	struct page *leaf = va < USER_TOP ? pgtable_leaf(as, va) : NULL;
+
+	*level = 0;
+	if (leaf)
+		e = *leaf_slot(leaf, va);
+	return e;
+}
+
+struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
+{
+	u64 at = *va;
+
+	while (at < end) {
+		struct page *t = pfn_to_page(as->root);
+		u32 level = 3;
+		pte_t e;
+
+		for (;; level--) {
+			e = table_entries(t)[mmu_index(at, level)];
+			if (!pte_live(e) || level == 1)
+				break;
+			t = pte_page(e);
+		}
+		if (pte_live(e)) {
+			*va = at;
+			return pte_page(e);
+		}
+		at = (at | (mmu_level_size(level) - 1)) + 1;
+	}
+	return NULL;
+}
+
+/* --- entries ------------------------------------------------------------- */
+
+void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e)
+{
+	struct leaf_span *span = leaf_span(leaf);
+	u16 i = (u16)mmu_index(va, 0);
+	pte_t *slot = &table_entries(leaf)[i];
+
+	ASSERT(!pte_live(*slot) && pte_live(e));
+	if (!leaf->used++) {
+		span->lo = i;
+		span->hi = i + 1;
+	} else if (i < span->lo) {
+		span->lo = i;
+	} else if (i >= span->hi) {
+		span->hi = i + 1;
+	}
+	leaf_count(leaf)->n[pte_kind(e)]++;
+	as->rss += pte_owns(e);
+	if (as->rss > as->peak_rss)
+		as->peak_rss = as->rss;
+	WRITE_ONCE(slot->v, e.v);
+}
+
+pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va)
+{
+	pte_t *slot = leaf_slot(leaf, va);
+	pte_t e = *slot;
+
+	ASSERT(pte_live(e));
+	WRITE_ONCE(slot->v, 0);
+	leaf->used--;
+	leaf_count(leaf)->n[pte_kind(e)]--;
+	as->rss -= pte_owns(e) && as->rss;
+	return e;
+}
+
+static void leaf_recount(struct aspace *as, struct page *leaf, pte_t old, pte_t e)
+{
+	enum pte_kind was = pte_kind(old), is = pte_kind(e);
+
+	ASSERT(pte_live(old) && pte_live(e));
+	if (likely(was == is))
+		return;
+	leaf_count(leaf)->n[was]--;
+	leaf_count(leaf)->n[is]++;
+	if (was == KIND_ZERO && ++as->rss > as->peak_rss)
+		as->peak_rss = as->rss;
+}
+
+void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e)
+{
+	pte_t *slot = leaf_slot(leaf, va);
+
+	leaf_recount(as, leaf, *slot, e);
+	WRITE_ONCE(slot->v, e.v);
+}
+
+/*
+ * Other threads of the space may run on other CPUs with the old translation;
+ * none may still read the old frame while another already writes the new one.
+ */
+void leaf_replace(struct aspace *as, struct page *leaf, u64 va, pte_t e)
+{
+	pte_t *slot = leaf_slot(leaf, va);
+
+	leaf_recount(as, leaf, *slot, e);
+	if (unlikely(tlb_elsewhere(as))) {
+		WRITE_ONCE(slot->v, 0);
+		tlb_flush(as, va, va + PAGE_SIZE);
+	}
+	WRITE_ONCE(slot->v, e.v);
+	tlb_flush_local(as, va);
+}
+
+/* --- building and unsharing ---------------------------------------------- */
+
+/* Tables allocated before the lock was taken. */
+struct stock {
+	struct page *t[3];
+	u32 n;
+};
+
+static void table_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t)
+{
+	upper->used++;
+	tables_add(as, 1);
+	WRITE_ONCE(slot->v, pte_make(page_to_pfn(t), DIR_BITS).v);
+}
+
+/* Inv. T3: after this neither table gives a write to a private frame away. */
+static void leaf_copy(struct page *old, struct page *t)
+{
+	pte_t *from = table_entries(old), *to = table_entries(t);
+	struct leaf_span *span = leaf_span(old);
+
+	GUARD_SPIN(pgtable_share_lock(old));
+	for (u32 i = span->lo; i < span->hi; i++) {
+		pte_t e = { READ_ONCE(from[i].v) };
+
+		if (!pte_live(e))
+			continue;
+		if (pte_writable(e) && !pte_is_shared(e)) {
+			bits_clear(&from[i].v, PTE_WRITE);
+			e.v &= ~PTE_WRITE;
+		}
+		if (pte_owns(e))
+			page_get(pte_page(e));
+		to[i] = e;
+	}
+	*leaf_span(t) = *span;
+	*leaf_count(t) = *leaf_count(old);
+	t->used = old->used;
+}
+
+static void pgtable_unshare(struct aspace *as, u64 va, pte_t *dir, struct page *t)
+{
+	struct page *old = pte_page(*dir);
+
+	leaf_copy(old, t);
+	WRITE_ONCE(dir->v, pte_make(page_to_pfn(t), DIR_BITS).v);
+	tlb_flush(as, va, va + PAGE_SIZE);	/* inv. T4: one invlpg empties the paging-structure caches */
+	pgtable_leaf_drop(old);
+}
+
+/* The OWNED leaf of va, or NULL when the stock ran out. */
+static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
+{
+	struct page *t = pfn_to_page(as->root);
+	pte_t *slot;
+
+	for (u32 level = 3;; level--) {
+		slot = &table_entries(t)[mmu_index(va, level)];
+		if (!pte_live(*slot)) {
+			if (!st->n)
+				return NULL;
+			table_link(as, t, slot, st->t[--st->n]);
+		}
+		if (level == 1)
+			break;
+		t = pte_page(*slot);
+	}
+	if (likely(pte_writable(*slot)))
+		return pte_page(*slot);
+	t = pte_page(*slot);
+	if (page_refs(t) == 1) {
+		WRITE_ONCE(slot->v, slot->v | PTE_WRITE);
+		return t;
+	}
+	if (!st->n)
+		return NULL;
+	pgtable_unshare(as, va & PAGE_MASK, slot, st->t[--st->n]);
+	return pte_page(*slot);
+}
+
+int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
+{
+	struct stock st = { .n = 0 };
+
+	for (;;) {
+		spin_lock(&as->pgt_lock);
+		struct page *t = leaf_build(as, va, &st);
+
+		if (likely(t)) {
+			while (unlikely(st.n))
+				pgtable_table_free(as, st.t[--st.n]);
+			*leaf = t;
+			return 0;
+		}
+		spin_unlock(&as->pgt_lock);
+		t = pgtable_table_alloc(as);
+		if (!t)
+			return -ENOMEM;
+		st.t[st.n++] = t;
+	}
+}
+
+/* --- taking away --------------------------------------------------------- */
+
+static void rss_sub(struct aspace *as, struct page *leaf)
+{
+	struct leaf_count *c = leaf_count(leaf);
+	u64 n = c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
+
+	as->rss -= MIN(n, as->rss);
+}
+
+bool pgtable_detach_leaf(struct gather *g, u64 va)
+{
+	struct aspace *as = g->as;
+	struct page *path[4];
+	bool full = false;
+
+	path[3] = pfn_to_page(as->root);
+	for (u32 level = 3; level > 0; level--)
+		path[level - 1] = pte_page(table_entries(path[level])[mmu_index(va, level)]);
+	rss_sub(as, path[0]);
+	for (u32 level = 1; level <= 3; level++) {
+		WRITE_ONCE(table_entries(path[level])[mmu_index(va, level)].v, 0);
+		tables_add(as, -1);
+		full = gather_table(g, va, path[level - 1]);
+		if (--path[level]->used)
+			break;
+	}
+	return full;
+}
+
+void pgtable_leaf_drop(struct page *leaf)
+{
+	for (;;) {
+		i32 refs = atomic_read(&leaf->refs);
+
+		if (refs == 1)
+			break;
+		if (atomic_cas(&leaf->refs, refs, refs - 1))
+			return;
+	}
+	const struct leaf_span *span = leaf_span(leaf);
+	const pte_t *e = table_entries(leaf);
+
+	for (u32 i = span->lo; i < span->hi; i++)
+		if (pte_live(e[i]) && pte_owns(e[i]))
+			page_put(pte_page(e[i]));
+	page_put(leaf);
+}
+
+static void table_destroy(struct page *t, u32 level)
+{
+	pte_t *e = table_entries(t);
+
+	if (!level) {
+		pgtable_leaf_drop(t);
+		return;
+	}
+	/* A failed build may have left a table without entries: used counts them all. */
+	for (u32 i = 0, left = t->used; left; i++) {
+		if (!pte_live(e[i]))
+			continue;
+		table_destroy(pte_page(e[i]), level - 1);
+		left--;
+	}
+	page_put(t);
+}
+
+void pgtable_destroy(struct aspace *as)
+{
+	struct page *root = pfn_to_page(as->root);
+	pte_t *e = table_entries(root);
+
+	for (u32 i = 0; root->used; i++) {
+		if (!pte_live(e[i]))
+			continue;
+		struct page *t = pte_page(e[i]);
+
+		WRITE_ONCE(e[i].v, 0);
+		root->used--;
+		table_destroy(t, 2);
+	}
+	as->rss = 0;
+	atomic64_set(&as->table_pages, 1);
+}
+
+/* --- fork ---------------------------------------------------------------- */
+
+/* The directory entry of va in a space that only rmap can look at: upper tables are linked under the lock. */
+static int dir_for_fork(struct aspace *to, u64 va, struct page **pd, pte_t **out)
+{
+	struct page *t = pfn_to_page(to->root);
+
+	for (u32 level = 3; level > 1; level--) {
+		pte_t *slot = &table_entries(t)[mmu_index(va, level)];
+
+		if (!pte_live(*slot)) {
+			struct page *fresh = pgtable_table_alloc(to);
+
+			if (!fresh)
+				return -ENOMEM;
+			GUARD_SPIN(&to->pgt_lock);
+			table_link(to, t, slot, fresh);
+		}
+		t = pte_page(*slot);
+	}
+	*pd = t;
+	*out = &table_entries(t)[mmu_index(va, 1)];
+	return 0;
+}
+
+/* Inv. T1: both directory entries without W from here on.  The caller flushes the parent. */
+static int fork_share(struct aspace *from, struct aspace *to, u64 va, struct page *leaf)
+{
+	struct leaf_count *c = leaf_count(leaf);
+	struct page *pd;
+	pte_t *dir;
+	int err = dir_for_fork(to, va, &pd, &dir);
+
+	if (err)
+		return err;
+	spin_lock(&from->pgt_lock);
+	pte_t *mine = pgtable_dir_slot(from, va, NULL);
+	struct page *extra = page_get(leaf);
+
+	WRITE_ONCE(mine->v, mine->v & ~PTE_WRITE);
+	spin_unlock(&from->pgt_lock);
+
+	GUARD_SPIN(&to->pgt_lock);
+	table_link(to, pd, dir, extra);
+	WRITE_ONCE(dir->v, dir->v & ~PTE_WRITE);
+	to->rss += c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
+	return 0;
+}
+
+static void fork_copy_area(struct aspace *from, struct page *old, struct aspace *to, struct page *leaf, u64 start, u64 end)
+{
+	for (u64 va = start; va < end; va += PAGE_SIZE) {
+		pte_t *slot = leaf_slot(old, va), e = *slot;
+
+		if (!pte_live(e))
+			continue;
+		if (pte_writable(e) && !pte_is_shared(e)) {
+			bits_clear(&slot->v, PTE_WRITE);
+			e.v &= ~PTE_WRITE;
+		}
+		if (pte_owns(e))
+			page_get(pte_page(e));
+		leaf_set(to, leaf, va, e);
+	}
+}
+
+/* A leaf with areas that the child does not inherit: entry by entry. */
+static int fork_copy(struct aspace *from, struct aspace *to, u64 base)
+{
+	struct page *old, *leaf;
+	int err = pgtable_leaf_for_write(to, base, &leaf);
+
+	if (err)
+		return err;
+	spin_unlock(&to->pgt_lock);
+	err = pgtable_leaf_for_write(from, base, &old);
+	if (err)
+		return err;
+	/* Both at once, so that rmap, which visits the parent first, misses no copy.  Only fork nests these. */
+	spin_lock_nested(&to->pgt_lock);
+	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
+		if (!(a->flags & (VM_DONTFORK | VM_WIPEFORK)))
+			fork_copy_area(from, old, to, leaf, MAX(a->start, base), MIN(a->end, base + HUGE_SIZE));
+	spin_unlock(&to->pgt_lock);
+	spin_unlock(&from->pgt_lock);
+	return 0;
+}
+
+static bool leaf_inherited_whole(struct aspace *from, u64 base)
+{
+	if (likely(!from->nofork))
+		return true;
+	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
+		if (a->flags & (VM_DONTFORK | VM_WIPEFORK))
+			return false;
+	return true;
+}
+
+int pgtable_fork(struct aspace *from, struct aspace *to)
+{
+	struct page *leaf;
+	int err = 0;
+
+	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
+	for (u64 va = 0; !err && (leaf = pgtable_next_leaf(from, &va, USER_TOP)) != NULL;) {
+		u64 base = ALIGN_DOWN(va, HUGE_SIZE);
+
+		if (leaf->used)
+			err = leaf_inherited_whole(from, base) ? fork_share(from, to, base, leaf) :
+								 fork_copy(from, to, base);
+		va = base + HUGE_SIZE;
+	}
+	return err;
+}

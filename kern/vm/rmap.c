@@ -1,0 +1,130 @@
+/*
+ * Who maps an object: taking its pages out of every address space at once, for
+ * truncate, punch and the first write to a borrowed page.
+ *
+ * R1  The caller holds obj->lock exclusive.  No area can then join, leave or move
+ *     (area.c, inv. A3) and no fault of this object can be between its look at
+ *     the cache and its entry.  No as->lock is needed: as->pgt_lock guards the
+ *     entries, and the tables of a space with a linked area are not freed.
+ * R2  obj->areas holds a forked space's areas behind its parent's, and fork links
+ *     the area before it shares or copies entries: a copy made behind our back is
+ *     made from a parent already cleared, or is found when we come to the child.
+ * R3  An entry of a leaf table that is SHARED is cleared in place, for all its
+ *     sharers: their areas are the same there, since a space unshares a table
+ *     before it changes what lies under it.  The share lock keeps unsharing out.
+ * R4  Frames found in a shared table may be in the TLB of spaces that we have not
+ *     visited yet, or whose entry we found gone: a frame is dropped only after
+ *     all mappers of the object have been flushed.
+ */
+#include <base/bitmap.h>
+
+#include "vm.h"
+
+#define RMAP_BATCH 64u
+
+struct rmap {
+	struct vm_object *obj;
+	const struct page *only;	/* NULL: any frame */
+	bool cows;
+	u32 npages;
+	bool cleared;
+	struct page *pages[RMAP_BATCH];
+};
+
+static void flush_mappers(struct rmap *r)
+{
+	struct aspace *last = NULL;
+	struct area *a;
+
+	list_for_each(a, &r->obj->areas, object_link) {
+		if (a->as != last)
+			tlb_flush(a->as, a->start, a->end);
+		last = a->as;
+	}
+	for (u32 i = 0; i < r->npages; i++)
+		page_put(r->pages[i]);
+	r->npages = 0;
+	r->cleared = false;
+}
+
+static bool rmap_wants(const struct rmap *r, pte_t e)
+{
+	if (!pte_live(e))
+		return false;
+	if (r->only)
+		return pte_page(e) == r->only;
+	return r->cows || pte_kind(e) == KIND_FILE || pte_kind(e) == KIND_SHMEM;
+}
+
+/* Entries of one leaf in [va, stop): where to go on when the batch is full, else stop. */
+static u64 rmap_leaf(struct rmap *r, struct aspace *as, struct page *leaf, u64 va, u64 stop)
+{
+	for (; va < stop; va += PAGE_SIZE) {
+		if (!rmap_wants(r, *leaf_slot(leaf, va)))
+			continue;
+		pte_t e = leaf_clear(as, leaf, va);
+
+		r->cleared = true;
+		if (pte_owns(e))
+			r->pages[r->npages++] = pte_page(e);
+		if (r->npages == RMAP_BATCH)
+			return va + PAGE_SIZE;
+	}
+	return stop;
+}
+
+static u64 rmap_some(struct rmap *r, struct aspace *as, u64 va, u64 end)
+{
+	struct page *leaf;
+
+	GUARD_SPIN(&as->pgt_lock);
+	while ((leaf = pgtable_next_leaf(as, &va, end)) != NULL) {
+		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+
+		if (page_refs(leaf) > 1) {
+			GUARD_SPIN(pgtable_share_lock(leaf));
+			va = rmap_leaf(r, as, leaf, va, stop);
+		} else {
+			va = rmap_leaf(r, as, leaf, va, stop);
+		}
+		if (r->npages == RMAP_BATCH)
+			return va;
+	}
+	return end;
+}
+
+/* The part of [first, last] that a maps, as addresses; false: none. */
+static bool area_window(const struct area *a, u64 first, u64 last, u64 *start, u64 *end)
+{
+	u64 a_first = a->off >> PAGE_SHIFT, a_pages = (a->end - a->start) >> PAGE_SHIFT;
+
+	if (last < a_first || first >= a_first + a_pages)
+		return false;
+	*start = first > a_first ? a->start + ((first - a_first) << PAGE_SHIFT) : a->start;
+	*end = last - a_first < a_pages ? a->start + ((last - a_first + 1) << PAGE_SHIFT) : a->end;
+	*end = MIN(*end, a->end);
+	return true;
+}
+
+void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const struct page *only)
+{
+	struct rmap r = { .obj = obj, .cows = cows, .only = only };
+	struct area *a;
+	u64 va, end;
+
+	ASSERT(rwlock_is_held_write(&obj->lock));
+	list_for_each(a, &obj->areas, object_link) {
+		if (!area_window(a, first, last, &va, &end))
+			continue;
+		/* Pages past file_end are the mapper's own: no truncate reaches them. */
+		if (a->file_end)
+			end = MIN(end, a->file_end & PAGE_MASK);
+		while (va < end) {
+			va = rmap_some(&r, a->as, va, end);
+			if (r.npages == RMAP_BATCH)
+				flush_mappers(&r);
+		}
+	}
+	if (r.cleared)
+		flush_mappers(&r);
+}

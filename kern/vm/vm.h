@@ -1,0 +1,166 @@
+/*
+ * Private face of the memory heart: what its files share.  README.md has the
+ * states, the numbered invariants and the lock protocol that the comments cite.
+ */
+#pragma once
+
+#include <base/errno.h>
+#include <base/list.h>
+#include <base/string.h>
+#include <core/lock.h>
+#include <core/percpu.h>
+#include <mem/mem.h>
+#include <mem/page.h>
+#include <mem/slab.h>
+#include <sched/mutex.h>
+#include <vm/aspace.h>
+#include <vm/gather.h>
+#include <vm/object.h>
+
+#define VM_MAX_AREAS	  65530u	/* vm.max_map_count */
+#define VM_MIN_ADDR	  0x10000ul	/* vm.mmap_min_addr */
+#define VM_STACK_GAP	  (256 * PAGE_SIZE)
+#define VM_AROUND	  (16 * PAGE_SIZE)
+
+/*
+ * Soft bits of a leaf entry.  PTE_KIND says what is counted where; a frame of
+ * kind ZERO is the shared zero frame and owns no reference.
+ */
+#define PTE_SHARED	PTE_SOFT0	/* of a shared mapping: keeps its W when the table is unshared */
+#define PTE_KIND_SHIFT	10
+#define PTE_KIND(k)	((u64)(k) << PTE_KIND_SHIFT)
+enum pte_kind { KIND_ANON, KIND_FILE, KIND_SHMEM, KIND_ZERO, KINDS };
+
+static inline enum pte_kind pte_kind(pte_t e) { return (e.v >> PTE_KIND_SHIFT) & 3; }
+static inline bool pte_live(pte_t e) { return e.v != 0; }	/* present, or parked by PROT_NONE */
+static inline struct page *pte_page(pte_t e) { return pfn_to_page(pte_pfn(e)); }
+static inline bool pte_owns(pte_t e) { return pte_kind(e) != KIND_ZERO; }
+static inline bool pte_is_shared(pte_t e) { return e.v & PTE_SHARED; }
+/* The same frame with the same rights: what the processor may set by itself left out. */
+static inline bool pte_same(pte_t a, pte_t b) { return !((a.v ^ b.v) & ~(PTE_ACCESSED | PTE_DIRTY)); }
+
+/* What the struct page of a leaf table remembers about its entries: who holds the table may change them. */
+struct __attribute__((may_alias)) leaf_span { u16 lo, hi; u32 unused; };	/* live entries lie in [lo, hi); in page.private */
+struct __attribute__((may_alias)) leaf_count { u16 n[KINDS]; };		/* live entries by kind; in page.index */
+static inline struct leaf_span *leaf_span(struct page *t) { return (struct leaf_span *)&t->private; }
+static inline struct leaf_count *leaf_count(struct page *t) { return (struct leaf_count *)&t->index; }
+static inline pte_t *table_entries(struct page *t) { return page_addr(t); }
+static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t)[mmu_index(va, 0)]; }
+
+extern struct page *vm_zero_page;
+
+/* pgtable.c: all with as->pgt_lock held unless said otherwise. */
+void pgtable_init(void);
+MUST_USE struct page *pgtable_table_alloc(struct aspace *as);	/* no lock; zeroed, one user */
+void pgtable_table_free(struct aspace *as, struct page *t);	/* never linked, or already flushed */
+/* The entry that points to va's leaf table, or NULL.  *pd (optional): the table it is in. */
+pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd);
+struct page *pgtable_leaf(struct aspace *as, u64 va);		/* or NULL; perhaps shared: read only */
+/*
+ * Takes pgt_lock and returns va's leaf table, built if absent and private to
+ * as: the one gate through which entries are changed (inv. T2).  May sleep
+ * before it locks.  -ENOMEM: not locked.
+ */
+MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf);
+/* Leaf at or after *va, below end, that exists: moves *va to the first address it covers in range; NULL: none. */
+struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);
+void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e);		/* was absent */
+pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va);			/* was live; the reference goes to the caller */
+void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e);	/* live to live */
+/* Live to live with another frame or fewer rights where another CPU may still use the old entry: no one sees both. */
+void leaf_replace(struct aspace *as, struct page *leaf, u64 va, pte_t e);
+/* Detaches va's leaf table, counted out of as, into the gather; empty upper tables follow.  True: flush. */
+MUST_USE bool pgtable_detach_leaf(struct gather *g, u64 va);
+/* No lock, after the flush: one user less; the last one's leaf drops the frames its entries own. */
+void pgtable_leaf_drop(struct page *leaf);
+void pgtable_destroy(struct aspace *as);			/* no lock: nobody runs in or looks at as any more */
+MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to);	/* no pgt_lock; from->lock exclusive */
+spinlock_t *pgtable_share_lock(struct page *leaf);
+
+/* tlb (gather.c) */
+bool tlb_elsewhere(struct aspace *as);				/* some other CPU may hold translations */
+void tlb_flush(struct aspace *as, u64 start, u64 end);		/* everywhere, waits; pgt_lock may be held */
+void tlb_flush_local(struct aspace *as, u64 va);		/* this CPU, one page */
+void tlb_leave(struct aspace *as);				/* every CPU stops using as */
+
+/* area.c: as->lock held exclusive to change, either way to look. */
+void area_init(void);
+struct area *area_find(struct aspace *as, u64 addr);		/* first with end > addr */
+struct area *area_next(struct area *a);
+struct area *area_prev(struct area *a);
+struct area *area_alloc(void);					/* NULL: no memory */
+struct area *area_dup(const struct area *a);			/* unlinked, with its own references; NULL */
+void area_insert(struct aspace *as, struct area *a);		/* linked everywhere, counted */
+void area_insert_after(struct aspace *as, struct area *a, struct area *origin);	/* fork: behind origin in the object's list */
+/* Out of the tree and the object's list, onto dead. */
+void area_unlink(struct area *a, struct list *dead);
+void area_unlink_all(struct aspace *as, struct list *dead);
+void area_free_list(struct list *dead);				/* no lock held: drops what they hold */
+void area_split(struct area *a, u64 at, struct area *upper);	/* upper: an area_dup of a */
+void area_merge(struct area *a, struct area *b, struct list *dead);	/* a swallows its right neighbour */
+void area_set_range(struct area *a, u64 start, u64 end);	/* grows or shrinks in place, off follows start */
+void area_set_flags(struct area *a, u32 flags);
+/* Splits so that no area crosses start or end.  -ENOMEM: nothing changed. */
+MUST_USE int area_isolate(struct aspace *as, u64 start, u64 end);
+bool area_can_merge(const struct area *a, const struct area *b);	/* a right below b */
+void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead);
+/* Highest (or lowest, up) place for len bytes in [low, high); 0: none. */
+u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up);
+u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap */
+bool area_covers(struct aspace *as, u64 start, u64 end);	/* no hole */
+void area_hole_made(struct aspace *as, u64 start, u64 end);	/* for the gap search's hint */
+
+/* Splits at the edges and sets flags in the whole range; merges.  -ENOMEM: nothing changed. */
+MUST_USE int area_change_flags(struct aspace *as, u64 start, u64 end, u32 set, u32 clear, struct list *dead);
+
+/* map.c */
+MUST_USE int map_check_limits(struct aspace *as, u64 pages, u32 flags);
+void map_clear_range(struct aspace *as, u64 start, u64 end);	/* lock exclusive or areas gone: entries out, flushed, freed */
+/* Unmaps what is there.  -ENOMEM: nothing changed.  Lock exclusive. */
+MUST_USE int map_remove(struct aspace *as, u64 start, u64 end, struct list *dead);
+/* Makes the leaf tables of the range private to as; edges: only those that it covers in part.  Lock exclusive. */
+MUST_USE int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges);
+/* A new area like *like, merged with its neighbours where it can be.  -ENOMEM.  The range is free. */
+MUST_USE int map_insert(struct aspace *as, const struct area *like, struct list *dead);
+u64 map_overlap(struct aspace *as, u64 start, u64 end);	/* bytes that areas cover */
+static inline bool flags_count_data(u32 f)
+{
+	return (f & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;
+}
+
+/* fault.c */
+#define FAULT_FORCE (1u << 31)		/* with VM_WRITE or VM_READ: ptrace's right */
+/* Resolves one access.  want: one of VM_READ, VM_WRITE, VM_EXEC.  0, -EFAULT, -EACCES, -EIO, -ENOMEM. */
+MUST_USE int vm_fault(struct aspace *as, u64 addr, u32 want, bool present);
+pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write);
+
+/* pagecache.c, radix.c, rmap.c, reclaim.c */
+void pagecache_init(void);
+void radix_init(void);
+struct page *radix_get(void *root, u64 index);
+/* Next present index at or after *index: its page, *index moved; NULL: none up to last. */
+struct page *radix_next(void *root, u64 *index, u64 last);
+struct radix_spare { void *nodes; u32 n, need; };
+/* -EAGAIN: needs a node, call radix_spare_add() with the lock dropped.  -EEXIST. */
+MUST_USE int radix_insert(void **root, u64 index, struct page *pg, struct radix_spare *spare);
+void radix_replace(void **root, u64 index, struct page *pg);
+struct page *radix_remove(void **root, u64 index);
+MUST_USE int radix_spare_add(struct radix_spare *spare);
+void radix_spare_drop(struct radix_spare *spare);
+
+/* A page that can be mapped: cached, or made so.  write: dirty and the object's own frame.  obj->lock not held. */
+MUST_USE int pagecache_for_fault(struct vm_object *obj, u64 index, bool write, bool *did_io);
+/* May a shared mapping write to pg of obj?  Else pagecache_for_fault(write) first. */
+bool pagecache_writable(const struct vm_object *obj, const struct page *pg);
+/* obj->lock exclusive: unmaps pages [first, last] everywhere.  cows: private copies too.  only: just entries of this frame. */
+void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const struct page *only);
+/* Would an empty slot be data to read?  Else it is a hole. */
+bool pagecache_is_backed(const struct vm_object *obj, u64 index);
+/* Drops the slots of [first, last]: nothing maps them any more, or the object dies. */
+void pagecache_drop(struct vm_object *obj, u64 first, u64 last);
+void lru_add(struct page *pg);
+void lru_touch(struct page *pg);
+void lru_remove(struct page *pg);
+void reclaim_init(void);
+/* reclaim: takes a clean page with no other owner out of obj's cache.  True: pg's cache reference is the caller's. */
+MUST_USE bool pagecache_evict(struct vm_object *obj, struct page *pg);
