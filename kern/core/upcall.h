@@ -14,4 +14,4 @@ void sched_set_state(u32 state);
 void sched_block(void);
 bool sched_wake_state(struct thread *t, u32 mask);
 #define CORE_THREAD_RUNNABLE 0u		/* enum thread_state */
-#define CORE_THREAD_SLEEP    3u
+#define CORE_THREAD_SLEEP    1u	/* interruptible: a worker without work is no load */

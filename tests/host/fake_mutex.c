@@ -40,13 +40,19 @@ void rwlock_init(rwlock_t *l, enum lock_rank rank) { *l = (rwlock_t){ .rank = (u
 
 bool rwlock_try_read(rwlock_t *l)
 {
-	if (atomic_read(&l->state) < 0)
+	if (l->state.v < 0)
 		return false;
-	atomic_inc(&l->state);
+	l->state.v++;
 	return true;
 }
 
-bool rwlock_try_write(rwlock_t *l) { return atomic_cas(&l->state, 0, -1); }
+bool rwlock_try_write(rwlock_t *l)
+{
+	if (l->state.v)
+		return false;
+	l->state.v = -1;
+	return true;
+}
 
 void rwlock_read(rwlock_t *l)
 {
@@ -66,15 +72,15 @@ void rwlock_write_nested(rwlock_t *l) { rwlock_write(l); }
 
 void rwlock_read_end(rwlock_t *l)
 {
-	if (atomic_add(&l->state, -1) < 0)
+	if (--l->state.v < 0)
 		panic("rwlock of rank %u is not held for reading", l->rank);
 }
 
 void rwlock_write_end(rwlock_t *l)
 {
-	if (!atomic_cas(&l->state, -1, 0))
+	if (l->state.v++ != -1)
 		panic("rwlock of rank %u is not held for writing", l->rank);
 }
 
-bool rwlock_is_held(const rwlock_t *l) { return atomic_read(&l->state) != 0; }
-bool rwlock_is_held_write(const rwlock_t *l) { return atomic_read(&l->state) < 0; }
+bool rwlock_is_held(const rwlock_t *l) { return l->state.v != 0; }
+bool rwlock_is_held_write(const rwlock_t *l) { return l->state.v < 0; }

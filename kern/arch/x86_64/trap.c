@@ -66,6 +66,10 @@ static bool extable_covers(const struct trapframe *tf)
 	return false;
 }
 
+static DEFINE_PER_CPU(bool, irq_from_user);
+
+bool arch_irq_from_user(void) { return this_cpu_read(irq_from_user); }
+
 static void interrupt(u32 vec)
 {
 	arch_this_cpu_add(irq_depth, 1);
@@ -127,7 +131,9 @@ void trap_from_user(struct trapframe *tf, u32 vec)
 
 	if (vec >= 32) {
 		tf->orig_rax = ~0ull;
+		this_cpu_write(irq_from_user, true);
 		interrupt(vec);
+		this_cpu_write(irq_from_user, false);
 		return;
 	}
 	tf->orig_rax = ~0ull;

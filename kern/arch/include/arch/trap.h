@@ -18,3 +18,6 @@ struct trapframe {
 #define THREAD_WORK_MASK 0x0fu
 
 static inline bool trapframe_is_user(const struct trapframe *tf) { return tf->cs & 3; }
+
+/* In an interrupt handler: the interrupt came from user mode. */
+bool arch_irq_from_user(void);

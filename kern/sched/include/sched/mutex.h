@@ -14,8 +14,9 @@ typedef struct CAPABILITY("mutex") mutex {
 } mutex_t;
 
 typedef struct CAPABILITY("rwlock") rwlock {
-	atomic_t state;		/* readers, or -1: writer; see rwlock.c for the waiter bits */
-	u64 writer;		/* debug: owner */
+	atomic64_t state;	/* see rwlock.c */
+	u64 writer;		/* thread that holds it for writing; its own */
+	u32 readers_waiting;	/* wait.lock */
 	struct waitq wait;
 	u16 rank;
 } rwlock_t;

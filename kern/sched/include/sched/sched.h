@@ -37,7 +37,9 @@ int sched_set_policy(struct thread *t, u8 policy, u8 rt_prio, i8 nice);
 int sched_set_affinity(struct thread *t, const u64 *mask, u32 nbits);	/* -EINVAL: no online CPU in it */
 void sched_get_affinity(struct thread *t, u64 *mask, u32 nbits);
 void sched_thread_times(struct thread *t, u64 *user_ns, u64 *sys_ns);
-void sched_account_enter(void);			/* from user mode: charges user time.  abi and trap entry may skip it when cheap sampling is used */
+/* Time on CPU is exact; its split into user and system is sampled by the scheduler's timer, which fires rarely while
+ * a CPU has one runnable thread.  Optional: says that the running thread has been in user mode until now. */
+void sched_account_enter(void);
 
 struct sched_stats {
 	u64 switches, wakeups, steals, ipis, forks;

@@ -56,12 +56,14 @@ struct thread {
 	void (*release)(struct thread *t);	/* last reference gone, off CPU: frees the container */
 	char name[16];
 	u64 exec_start_ns, run_ns;	/* run_ns: time on CPU so far */
-	u64 user_ns, sys_ns;		/* split by arch entry hooks or by sampling: see sched_account() */
-	u64 entry_ns;
+	u64 pick_ns;			/* when it last got the CPU: start of its slice */
+	u64 sample_ns;			/* run_ns at the last sample */
+	u64 user_ns, sys_ns;		/* samples: run time charged to what an interrupt found running */
+	u64 user_told, sys_told;	/* last answer of sched_thread_times(): neither goes back */
 	u64 nvcsw, nivcsw;
 	u64 wake_ns;
 	u32 held_locks;			/* debug: sleeping locks held */
-	struct { const void *lock; u16 rank; } held[12];	/* debug */
+	struct lockrank_held held[LOCKRANK_DEPTH];	/* debug */
 	void *aspace;			/* struct aspace of a user thread, NULL for workers: loaded at switch via sched_aspace_switch */
 	void *vfs_caller;		/* struct vfs_caller of a user thread (vfs/vfs.h), NULL for workers */
 	void *waiting_on;		/* what it sleeps on, for reports */
@@ -72,7 +74,8 @@ DECLARE_PER_CPU(struct thread *, cpu_current);
 DECLARE_PER_CPU(u32 *, cpu_thread_flags);	/* &current->flags, for the entry code */
 static inline struct thread *thread_current(void) { return this_cpu_read(cpu_current); }
 
-/* Fills t (zeroed by the caller) and allocates the kernel stack.  refs == 1.  -ENOMEM. */
+/* Fills t (zeroed by the caller) and allocates the kernel stack; policy, nice and affinity are those of the running
+ * thread.  refs == 1.  -ENOMEM.  After arch_thread_init_*() it is given to sched_start(), or to thread_put(). */
 MUST_USE int thread_init(struct thread *t, const char *name);
 static inline struct thread *thread_get(struct thread *t)
 {
@@ -81,5 +84,6 @@ static inline struct thread *thread_get(struct thread *t)
 }
 void thread_put(struct thread *t);
 
-/* A kernel worker, running when this returns.  fn must end by returning.  NULL: no memory. */
+/* A kernel worker, running when this returns.  fn must end by returning.  NULL: no memory.
+ * The pointer is the worker's own reference: thread_get() before it may end if it is kept. */
 struct thread *thread_spawn_kernel(const char *name, void (*fn)(void *arg), void *arg);

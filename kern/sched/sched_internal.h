@@ -1,0 +1,36 @@
+/*
+ * Shared inside sched.  Lock order: at most two run queues at once, by CPU
+ * number (their per-CPU addresses ascend); nothing is taken under them.
+ */
+#pragma once
+
+#include <arch/cpu.h>
+#include "runq.h"
+
+#define SCHED_MAX_CPUS 256u
+
+DECLARE_PER_CPU(struct runq, sched_runq);
+static inline struct runq *cpu_rq(u32 cpu) { return per_cpu_ptr(&sched_runq, cpu); }
+static inline struct runq *this_rq(void) { return this_cpu_ptr(&sched_runq); }
+
+/* CPUs that idle and were not claimed by a waker; bits atomic. */
+extern u64 sched_idle_mask[SCHED_MAX_CPUS / 64];
+
+/* Locks the queue that t belongs to; it stays the right one while locked. */
+struct runq *thread_rq_lock(struct thread *t, u64 *irq);
+/* The running thread gives up the CPU.  Called with rq (this CPU's) locked; returns unlocked, interrupts still off,
+ * possibly on another CPU. */
+void sched_switch(struct runq *rq, u64 now);
+/* Makes the CPU of rq look at its queue again; rq locked.  True: the caller must send an IPI after unlocking. */
+MUST_USE bool sched_poke_locked(struct runq *rq);
+/* Queues a RUNNABLE thread that is neither queued nor running and whose t->cpu is cpu already; elsewhere if it may not
+ * run there any more.  handoff: see sched_wake_handoff().  Interrupts off, no lock held. */
+void sched_place(struct thread *t, u32 cpu, enum runq_place how, bool handoff);
+void sched_arm_slice(struct runq *rq);		/* this CPU's, unlocked, interrupts off */
+void sched_slice_fired(struct timer *timer);
+
+u32 sched_pick_cpu(struct thread *t, u32 prefer);	/* t's queue locked or t private */
+bool sched_steal(struct runq *rq);			/* true: rq got a thread */
+void sched_kick_idle(struct runq *busy);
+void sched_balance(struct runq *rq);
+void sched_load_update(u64 now);

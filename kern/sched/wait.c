@@ -1,0 +1,77 @@
+/* Wait queues: see wait.h.  A waiter leaves its queue only by waitq_remove() or in its own callback. */
+#include <sched/wait.h>
+
+void waitq_init(struct waitq *q)
+{
+	spin_init(&q->lock, LR_WAITQ);
+	list_init(&q->waiters);
+}
+
+static bool waiter_wake(struct waiter *w, u32 key)
+{
+	w->woken = true;
+	return sched_wake(w->thread);
+}
+
+void waiter_init(struct waiter *w)
+{
+	*w = (struct waiter){ .thread = thread_current(), .wake = waiter_wake };
+	list_init(&w->link);
+}
+
+void waitq_add(struct waitq *q, struct waiter *w)
+{
+	/* Only its owner adds and removes it, so the first look needs no lock. */
+	if (list_linked(&w->link))
+		return;
+	GUARD_IRQ(&q->lock);
+	if (w->exclusive)
+		list_push_back(&q->waiters, &w->link);
+	else
+		list_push_front(&q->waiters, &w->link);
+}
+
+void waitq_remove(struct waitq *q, struct waiter *w)
+{
+	/* With the lock even when it is off the queue: its callback may be at work still. */
+	GUARD_IRQ(&q->lock);
+	list_remove(&w->link);
+}
+
+void waitq_wake(struct waitq *q, u32 n, u32 key)
+{
+	struct waiter *w, *tmp;
+
+	if (!waitq_active(q))
+		return;
+	GUARD_IRQ(&q->lock);
+	list_for_each_safe(w, tmp, &q->waiters, link) {
+		bool exclusive = w->exclusive;
+
+		if (w->wake(w, key) && exclusive && --n == 0)
+			return;
+	}
+}
+
+void waitq_wake_handoff(struct waitq *q, u32 key)
+{
+	struct waiter *w, *tmp;
+	bool handed = false;
+
+	if (!waitq_active(q))
+		return;
+	GUARD_IRQ(&q->lock);
+	list_for_each_safe(w, tmp, &q->waiters, link) {
+		bool exclusive = w->exclusive;
+		bool woke;
+
+		if (!handed && w->wake == waiter_wake) {
+			w->woken = true;
+			woke = handed = sched_wake_handoff(w->thread);
+		} else {
+			woke = w->wake(w, key);
+		}
+		if (woke && exclusive)
+			return;
+	}
+}
