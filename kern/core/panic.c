@@ -9,12 +9,22 @@
 #include <arch/trap.h>
 #include <base/fmt.h>
 #include <core/clock.h>
+#include <core/cmdline.h>
 #include <core/panic.h>
 #include <core/percpu.h>
 
 i32 panic_timeout;
 static u32 panic_cpu;			/* atomic: reporting CPU + 1, 0: none */
 MUST_USE int kernel_read_u64_nofault(u64 addr, u64 *out);
+
+void panic_read_cmdline(void)
+{
+	char text[16];
+
+	if (!cmdline_get("panic", text, sizeof(text)))
+		return;
+	panic_timeout = text[0] == '-' ? -1 : (i32)cmdline_get_u64("panic", 0);
+}
 
 static void out(const char *s)
 {

@@ -34,12 +34,7 @@ static void read_log_options(void)
 	else if (cmdline_has("quiet"))
 		log_set_console_level(LOG_WARN);
 	log_set_console_level((u32)cmdline_get_u64("loglevel", log_console_level()));
-	if (cmdline_has("panic")) {
-		char text[16];
-
-		(void)cmdline_get("panic", text, sizeof(text));
-		panic_timeout = text[0] == '-' ? -1 : (i32)cmdline_get_u64("panic", 0);
-	}
+	panic_read_cmdline();
 }
 
 /* Runs as a kernel worker: may sleep. */

@@ -6,6 +6,7 @@
  */
 #include <arch/upcall.h>
 #include <base/string.h>
+#include <core/cmdline.h>
 #include <core/panic.h>
 #include <x86_64/arch.h>
 #include <x86_64/x86.h>
@@ -126,6 +127,18 @@ static INIT_TEXT void copy_cmdline(struct bootinfo *bi)
 	bi->cmdline = copy;
 }
 
+/* A boot that fails from here on ends as panic= asks. */
+static INIT_TEXT void read_panic_option(void)
+{
+	const char *text = early_ptr(boot_cmdline_at, 1);
+
+	if (text && strnlen(text, CMDLINE_MAX) < CMDLINE_MAX) {
+		cmdline_init(text);
+		panic_read_cmdline();
+		cmdline_init("");
+	}
+}
+
 static INIT_TEXT void settle_map(struct bootinfo *bi)
 {
 	u64 image = image_phys(__image_start), end = image_phys(__image_end);
@@ -172,6 +185,7 @@ void boot_main(u64 protocol, u64 params)
 		parse_pvh(bi, params);
 	else
 		parse_linux(bi, params);
+	read_panic_option();
 	settle_map(bi);
 	arch_init_early(bi);
 	stack_switch_call(cpu_area_stack_top(0), boot_call_main, bi);

@@ -17,6 +17,7 @@ NORETURN void panic_boot(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void panic_backtrace(u64 fp, u32 depth);
 /* Symbol that covers addr (table is embedded at link time); NULL outside the kernel's text. */
 const char *symbol_lookup(u64 addr, u64 *offset);
+void panic_read_cmdline(void);		/* panic=: the boot code calls it before anything can fail */
 extern i32 panic_timeout;	/* panic=: 0 halts, <0 resets at once, >0 seconds */
 /* Set once by the console driver: writes out what its ring still holds, by polling, without locks. */
 extern void (*panic_flush_hook)(void);
