@@ -380,13 +380,23 @@ static void tty_release(struct file *f)
 	tty_put(t);
 }
 
+void tty_set_session(struct tty *t, u32 sid, u32 pgid)
+{
+	GUARD_IRQ(&t->lock);
+	t->session = sid;
+	t->pgrp = pgid;
+}
+
 void tty_hangup(struct tty *t)
 {
 	u64 irq = spin_lock_irq(&t->lock);
-	u32 pgrp = t->pgrp;
+	u32 pgrp = t->pgrp, sid = t->session;
 
 	t->hung_up = true;
+	t->session = t->pgrp = 0;
 	spin_unlock_irq(&t->lock, irq);
+	if (sid && tty_proc)
+		tty_proc->session_hangup(t, sid);
 	if (pgrp && tty_proc) {
 		tty_proc->signal_pgrp(pgrp, SIG_HUP);
 		tty_proc->signal_pgrp(pgrp, SIG_CONT);

@@ -78,6 +78,8 @@ static void file_destroy(struct file *f)
 		vnode_put_write(vn);
 		mount_write_end(f->path.mnt);
 	}
+	if (f->mode & FILE_EXEC)
+		vnode_allow_write(vn);
 	path_put(&f->path);
 	if (vn)
 		vnode_put(vn);

@@ -35,6 +35,7 @@ struct tty_proc_ops {		/* all in thread context, no tty lock held */
 	int (*set_session_tty)(struct tty *t, bool steal);	/* TIOCSCTTY: -EPERM */
 	int (*clear_session_tty)(struct tty *t);		/* TIOCNOTTY, leader's exit */
 	bool (*pgid_in_session)(u32 pgid, u32 sid);
+	void (*session_hangup)(struct tty *t, u32 sid);		/* the line went down: leader is told, session has no tty any more */
 };
 extern const struct tty_proc_ops *tty_proc;
 
@@ -50,6 +51,7 @@ MUST_USE u32 tty_input(struct tty *t, const u8 *buf, u32 n);
 void tty_output_ready(struct tty *t);			/* driver has room: wakes writers */
 void tty_hangup(struct tty *t);
 void tty_session_exit(struct tty *t, u32 sid);		/* session leader died: SIGHUP, SIGCONT to foreground, disassociate */
+void tty_set_session(struct tty *t, u32 sid, u32 pgid);	/* by proc: t became the controlling terminal of sid */
 u32 tty_foreground(struct tty *t);
 u32 tty_session(struct tty *t);
 u64 tty_rdev(struct tty *t);

@@ -83,6 +83,7 @@ struct file_ops {
 #define FILE_WRITER   (1u << 4)		/* counted in vnode.writers */
 #define FILE_STREAM   (1u << 5)		/* no position (pipes, sockets, ttys) */
 #define FILE_NOATIME  (1u << 6)
+#define FILE_EXEC     (1u << 7)		/* holds vnode_deny_write(): a running program (proc/exec.c) */
 
 struct file {
 	refcount_t refs;
