@@ -57,8 +57,19 @@ struct sighand {
 	refcount_t refs;
 	spinlock_t lock;		/* shared between processes only with CLONE_SIGHAND without CLONE_THREAD: same rank, taken inside sig_lock */
 	struct sigaction_k action[SIGMAX + 1];
-	struct waitq signalfd_wait;	/* signalfd readers and pollers */
 };
+
+#define SIG_DFL_K 0ull
+#define SIG_IGN_K 1ull
+#define SA_NOCLDSTOP_K	0x00000001ull
+#define SA_NOCLDWAIT_K	0x00000002ull
+#define SA_SIGINFO_K	0x00000004ull
+#define SA_UNSUPPORTED_K 0x00000400ull
+#define SA_RESTORER_K	0x04000000ull
+#define SA_ONSTACK_K	0x08000000ull
+#define SA_RESTART_K	0x10000000ull
+#define SA_NODEFER_K	0x40000000ull
+#define SA_RESETHAND_K	0x80000000ull
 
 /* Sends.  info NULL: SI_KERNEL.  0, -EAGAIN (queue limit, real-time signals).  Context: any. */
 int signal_send_task(struct task *t, u32 sig, const struct siginfo_k *info);
