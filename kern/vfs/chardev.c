@@ -6,10 +6,24 @@ static spinlock_t devices_lock = SPINLOCK_INIT(LR_FS_PRIV);
 
 int (*fifo_open_hook)(struct vnode *vn, struct file *f);
 
+static void (*watcher)(struct chardev *cd);
+
 void chardev_register(struct chardev *cd)
 {
-	GUARD_SPIN(&devices_lock);
+	spin_lock(&devices_lock);
 	list_push_back(&devices, &cd->link);
+	spin_unlock(&devices_lock);
+	if (watcher)
+		watcher(cd);
+}
+
+void chardev_watch(void (*fn)(struct chardev *cd))
+{
+	struct chardev *cd;
+
+	watcher = fn;
+	list_for_each(cd, &devices, link)
+		fn(cd);
 }
 
 struct chardev *chardev_find(u64 rdev)

@@ -3,7 +3,7 @@
  *
  * One mount name space.  mount_ns_lock (sleeping) serialises every change; the
  * links that path walk follows (hash chain, at, children) change under
- * dcache_lock as well, inside a walk_seq write section.
+ * dcache_lock as well, inside a walk_seq write section; so does the list of all.
  * References: being in the tree is one, each child's `at` is one, each path
  * is one.  Not busy means: the tree's reference and the asker's, no children.
  */
@@ -136,7 +136,7 @@ void mount_attach(struct mount *m, const struct path *at)
 }
 
 /* Takes m off its place; the tree's reference and the place go to the caller through *at. */
-static void unplace(struct mount *m, struct path *at)
+static void unplace(struct mount *m, struct path *at, bool for_good)
 {
 	struct mount **p;
 
@@ -152,7 +152,17 @@ static void unplace(struct mount *m, struct path *at)
 			bits_clear(&at->dentry->flags, DN_MOUNTED);
 	}
 	m->at = (struct path){ 0 };
+	if (for_good) {
+		m->detached = true;
+		list_remove(&m->link);
+	}
 	walk_seq_write_end();
+}
+
+/* The mount keeps its number and its tree reference; *at is the caller's to put. */
+void mount_unplace(struct mount *m, struct path *at)
+{
+	unplace(m, at, false);
 }
 
 void mount_detach(struct mount *m)
@@ -160,9 +170,7 @@ void mount_detach(struct mount *m)
 	struct path at;
 
 	ASSERT(mutex_is_held(&mount_ns_lock));
-	unplace(m, &at);
-	m->detached = true;
-	list_remove(&m->link);
+	unplace(m, &at, true);
 	path_put(&at);
 	mount_put(m);
 }
@@ -263,7 +271,9 @@ int vfs_mount_root(const char *fstype, const char *options, struct path *out)
 	if (!m)
 		return -ENOMEM;
 	mutex_lock(&mount_ns_lock);
+	spin_lock(&dcache_lock);
 	list_push_back(&mount_list, &m->link);
+	spin_unlock(&dcache_lock);
 	ns_root = (struct path){ m, dentry_get(m->root) };
 	mutex_unlock(&mount_ns_lock);
 	path_get(&ns_root);
@@ -271,6 +281,25 @@ int vfs_mount_root(const char *fstype, const char *options, struct path *out)
 	return 0;
 }
 
+/* The next mount of the list with a reference, m's dropped.  A mount that was detached meanwhile ends the listing. */
+static struct mount *list_step(struct mount *m)
+{
+	struct mount *n = NULL;
+
+	spin_lock(&dcache_lock);
+	if (!m)
+		n = list_first(&mount_list, struct mount, link);
+	else if (list_linked(&m->link))
+		n = list_next(m, &mount_list, link);
+	if (n)
+		mount_get(n);
+	spin_unlock(&dcache_lock);
+	if (m)
+		mount_put(m);
+	return n;
+}
+
+/* No lock is held over fn: /proc/mounts calls this with its file's position locked. */
 void vfs_for_each_mount(struct vfs_caller *c, bool (*fn)(struct mount *m, const char *at, void *arg), void *arg)
 {
 	char *buf = kmalloc(PATH_MAX);
@@ -278,16 +307,16 @@ void vfs_for_each_mount(struct vfs_caller *c, bool (*fn)(struct mount *m, const 
 
 	if (!buf)
 		return;
-	mutex_lock(&mount_ns_lock);
-	list_for_each(m, &mount_list, link) {
+	for (m = list_step(NULL); m; m = list_step(m)) {
 		struct path p = { m, m->root };
 
 		if (vfs_path_text(c, &p, buf, PATH_MAX) < 0 || buf[0] != '/')
 			continue;
-		if (!fn(m, buf, arg))
+		if (!fn(m, buf, arg)) {
+			mount_put(m);
 			break;
+		}
 	}
-	mutex_unlock(&mount_ns_lock);
 	kfree(buf);
 }
 

@@ -235,10 +235,21 @@ static int link_at(const struct cred *cr, struct path *old, struct walk *w)
 	return err;
 }
 
+int vfs_link_path(struct vfs_caller *c, struct path *old, int ndfd, const char *n)
+{
+	struct walk w;
+	int err = walk_to_parent(&w, c, ndfd, n, 0);
+
+	if (err)
+		return err;
+	err = w.last_type == LAST_NORMAL ? link_at(caller_cred(c), old, &w) : -EEXIST;
+	walk_end(&w);
+	return err;
+}
+
 int vfs_link(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char *n, int flags)
 {
 	struct path old;
-	struct walk w;
 	u32 how = flags & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0;
 	int err;
 
@@ -252,11 +263,7 @@ int vfs_link(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char
 	err = vfs_walk(c, odfd, o, how, &old);
 	if (err)
 		return err;
-	err = walk_to_parent(&w, c, ndfd, n, 0);
-	if (!err) {
-		err = w.last_type == LAST_NORMAL ? link_at(caller_cred(c), &old, &w) : -EEXIST;
-		walk_end(&w);
-	}
+	err = vfs_link_path(c, &old, ndfd, n);
 	path_put(&old);
 	return err;
 }

@@ -10,7 +10,7 @@
 #define SEQ_MAX (64u << 20)
 
 struct seq_state {
-	mutex_t lock;			/* rank PIPE: show may take vnode, mount and process locks of lower layers only */
+	mutex_t lock;			/* rank FILE_POS, nested: guards the rest */
 	struct seq seq;
 	bool filled;
 	int (*show)(struct seq *s, void *arg);
@@ -92,20 +92,21 @@ static i64 seq_read(struct file *f, struct uio *dst, u64 *pos)
 {
 	struct seq_state *st = f->priv;
 	u64 n, done;
-	int err;
+	int err = 0;
 
-	GUARD_MUTEX(&st->lock);
+	mutex_lock_nested(&st->lock);		/* below the file's own pos_lock, which has the same rank */
+	done = 0;
 	if (!st->filled || !*pos) {
 		err = fill(st);
-		if (err)
-			return err;
 	}
-	if (*pos >= st->seq.len || !dst->resid)
-		return 0;
-	n = MIN(dst->resid, st->seq.len - *pos);
-	done = uio_copy_out(dst, st->seq.buf + *pos, n);
-	*pos += done;
-	return done ? (i64)done : -EFAULT;
+	if (!err && *pos < st->seq.len && dst->resid) {
+		n = MIN(dst->resid, st->seq.len - *pos);
+		done = uio_copy_out(dst, st->seq.buf + *pos, n);
+		*pos += done;
+		err = done ? 0 : -EFAULT;
+	}
+	mutex_unlock(&st->lock);
+	return done ? (i64)done : err;
 }
 
 static i64 seq_lseek(struct file *f, i64 off, int whence)

@@ -61,7 +61,7 @@ static inline bool dentry_is_root(const struct dentry *d) { return d->parent == 
 
 /* mount.c */
 extern mutex_t mount_ns_lock;
-extern struct list mount_list;		/* MOUNT_NS: every attached mount, in order */
+extern struct list mount_list;		/* MOUNT_NS and dcache_lock to change, either to read: attached mounts in order */
 extern struct path ns_root;
 extern struct mount *anon_mount;	/* of files without a place */
 extern struct superblock *anon_sb;
@@ -72,12 +72,12 @@ bool mount_parent(struct mount *m, struct path *out);				/* references; false: n
 MUST_USE struct mount *mount_create(struct superblock *sb, struct dentry *root, u32 flags, const char *source);
 void mount_attach(struct mount *m, const struct path *at);			/* MOUNT_NS held */
 void mount_detach(struct mount *m);						/* MOUNT_NS held; drops the tree's reference */
+void mount_unplace(struct mount *m, struct path *at);				/* MOUNT_NS held */
 void mount_detach_tree(struct mount *m);
 struct mount *mount_tree_next(struct mount *m, struct mount *top);		/* pre-order */
 void path_follow_mounts(struct path *p);
 bool mount_is_readonly(const struct mount *m);
 bool dentry_is_mountpoint(const struct dentry *d);
-MUST_USE int vfs_mkfs_root(void);
 
 /* walk.c */
 enum walk_last { LAST_NORMAL, LAST_DOT, LAST_DOTDOT, LAST_ROOT };
@@ -127,6 +127,7 @@ void file_init(void);
 void fdtable_init(void);
 void fs_view_init(void);
 void tmpfs_init(void);
+void memfd_init(void);
 void vnode_init(void);
 
 static inline struct timespec64 time_from_ns(u64 ns)
@@ -139,6 +140,15 @@ static inline int time_cmp(const struct timespec64 *a, const struct timespec64 *
 		return a->sec < b->sec ? -1 : 1;
 	return a->nsec < b->nsec ? -1 : a->nsec > b->nsec;
 }
+
+/* ramfs.c */
+extern const struct vm_object_ops ramfs_object_ops;
+MUST_USE int ramfs_charge_inode(struct superblock *sb);
+/* The file's bytes are the size bytes at physical address phys, page-aligned, owned by the caller so far.  Whole pages are
+ * taken over as they are; the tail is copied unless zeros follow it up to limit.  New file, nothing in it.  -ENOMEM. */
+MUST_USE int ramfs_file_set_image(struct vnode *vn, u64 phys, u64 size, u64 limit);
+u64 ramfs_image_bytes(const struct vnode *vn);	/* of whole frames that were taken over */
+MUST_USE int vfs_link_path(struct vfs_caller *c, struct path *old, int ndfd, const char *n);
 
 /* Tells inotify, but only when somebody may listen. */
 static inline void notify(struct vnode *vn, struct dentry *d, u32 mask, u32 cookie, const char *name)

@@ -8,6 +8,7 @@
 #include <core/clock.h>
 
 static struct slab_cache *vnode_cache;
+static const struct vnode_ops no_ops;	/* of vnodes without any: callers need not ask */
 
 void (*vfs_notify_hook)(struct vnode *vn, struct dentry *d, u32 mask, u32 cookie, const char *name);
 void (*vfs_watch_drop_hook)(struct vnode *vn);
@@ -34,7 +35,7 @@ struct vnode *vnode_create(struct superblock *sb, u64 ino, u32 mode, const struc
 	vn->nlink = 1;
 	vn->ino = ino ? ino : (u64)atomic64_add(&sb->next_ino, 1);
 	vn->sb = sb;
-	vn->ops = ops;
+	vn->ops = ops ? ops : &no_ops;
 	vn->fops = fops;
 	vn->generation = 1;
 	rwlock_init(&vn->lock, LR_VNODE);

@@ -104,6 +104,7 @@ struct mount {
 	u32 id, flags;			/* MS_RDONLY etc. of the mount */
 	char *source;
 	bool detached;
+	bool expiring;			/* MNT_EXPIRE came once and nobody used it since */
 	atomic_t writers;		/* files open for writing and changes under way, through this mount */
 	struct mount *hash_next;	/* by (at.mnt, at.dentry); MOUNT_NS, rcu to read */
 	struct rcu_head rcu;
