@@ -37,6 +37,9 @@ static inline MUST_USE i64 fd_install_new(struct task *self, struct file *f, boo
 	return fdtable_install(self->vfs.fds, f, cloexec, fd_limit(self));
 }
 
+/* Two descriptors for two new files, told to the user before they are live.  Consumes a and b. */
+MUST_USE i64 fd_install_pair(struct task *self, struct file *a, struct file *b, bool cloexec, uptr_t fds);
+
 /* A path that is put at the end of the scope. */
 #define AUTO_PATH struct path __attribute__((cleanup(path_put)))
 /* Reads the name at user pointer p and resolves it.  0 and references in *out. */
@@ -76,7 +79,7 @@ struct iov_buf {
 };
 static inline void iov_free(struct iov_buf *v) { if (v->seg != v->fast) kfree(v->seg); }
 #define AUTO_IOV struct iov_buf __attribute__((cleanup(iov_free)))
-/* Sets v->seg in every case.  Total is cut to MAX_RW_COUNT.  -EINVAL, -EFAULT, -ENOMEM. */
+/* Call it right after the declaration: it sets v->seg in every case.  Total is cut to MAX_RW_COUNT.  -EINVAL, -EFAULT, -ENOMEM. */
 MUST_USE int iov_import(struct iov_buf *v, uptr_t vec, u64 vlen);
 
 /* Signal masks of ppoll and its kin: NULL pointer: no change.  -EINVAL (size), -EFAULT. */

@@ -155,3 +155,32 @@ bool pgrp_exists(u32 pgid)
 		from = p->pid + 1;
 	}
 }
+
+i64 fd_install_pair(struct task *self, struct file *a, struct file *b, bool cloexec, uptr_t fds)
+{
+	struct fdtable *t = self->vfs.fds;
+	int n[2], err;
+
+	n[0] = fdtable_reserve(t, 0, cloexec, fd_limit(self));
+	err = n[0];
+	if (n[0] < 0)
+		goto drop;
+	n[1] = fdtable_reserve(t, 0, cloexec, fd_limit(self));
+	err = n[1];
+	if (n[1] < 0)
+		goto drop_first;
+	err = -EFAULT;
+	if (user_copy_out(fds, n, sizeof(n)))
+		goto drop_second;
+	fdtable_fill(t, n[0], a);
+	fdtable_fill(t, n[1], b);
+	return 0;
+drop_second:
+	fdtable_unreserve(t, n[1]);
+drop_first:
+	fdtable_unreserve(t, n[0]);
+drop:
+	file_put(a);
+	file_put(b);
+	return err;
+}
