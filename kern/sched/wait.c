@@ -38,19 +38,33 @@ void waitq_remove(struct waitq *q, struct waiter *w)
 	list_remove(&w->link);
 }
 
-void waitq_wake(struct waitq *q, u32 n, u32 key)
+static void wake_locked(struct waitq *q, u32 n, u32 key) MUST_HOLD(&q->lock)
 {
 	struct waiter *w, *tmp;
 
-	if (!waitq_active(q))
-		return;
-	GUARD_IRQ(&q->lock);
 	list_for_each_safe(w, tmp, &q->waiters, link) {
 		bool exclusive = w->exclusive;
 
 		if (w->wake(w, key) && exclusive && --n == 0)
 			return;
 	}
+}
+
+void waitq_wake(struct waitq *q, u32 n, u32 key)
+{
+	if (!waitq_active(q))
+		return;
+	GUARD_IRQ(&q->lock);
+	wake_locked(q, n, key);
+}
+
+void waitq_wake_nested(struct waitq *q, u32 n, u32 key)
+{
+	if (!waitq_active(q))
+		return;
+	spin_lock_nested(&q->lock);	/* interrupts are off: the outer queue's lock is held */
+	wake_locked(q, n, key);
+	spin_unlock(&q->lock);
 }
 
 void waitq_wake_handoff(struct waitq *q, u32 key)
