@@ -14,6 +14,7 @@
 #include <core/percpu.h>
 
 i32 panic_timeout;
+void (*panic_flush_hook)(void);
 static u32 panic_cpu;			/* atomic: reporting CPU + 1, 0: none */
 MUST_USE int kernel_read_u64_nofault(u64 addr, u64 *out);
 
@@ -94,6 +95,8 @@ static void claim(void)
 	irq_disable();
 	if (__atomic_compare_exchange_n(&panic_cpu, &none, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		arch_stop_others();
+		if (panic_flush_hook)
+			panic_flush_hook();
 		return;
 	}
 	if (none == me) {
