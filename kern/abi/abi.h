@@ -99,6 +99,8 @@ MUST_USE int user_struct_in(void *dst, u64 ksize, uptr_t src, u64 usize);
 void rusage_to_user(const struct rusage_k *ru, struct rusage_user_k *out);
 /* The task that a sched_* or similar call means: 0 is the caller.  New reference; NULL: no such. */
 struct task *task_of_pid(struct task *self, i32 pid);
+/* Gives the task an fs_view and a descriptor table of its own, where wanted and still shared.  -ENOMEM. */
+MUST_USE int task_unshare(struct task *self, bool want_fs, bool want_fds);
 bool pgrp_exists(u32 pgid);
 MUST_USE int mlock_check(struct task *self, u64 len);		/* rights and limit: -EPERM, -ENOMEM */
 DEFINE_AUTO(task, struct task *, task_put)

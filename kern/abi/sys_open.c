@@ -121,21 +121,6 @@ i64 sys_close(struct task *self, int fd)
 	return err;
 }
 
-/* Gives the task a descriptor table of its own. */
-static int fds_unshare(struct task *self)
-{
-	struct fdtable *old = self->vfs.fds, *own;
-
-	if (ref_read(&old->refs) == 1)
-		return 0;
-	own = fdtable_dup(old);
-	if (!own)
-		return -ENOMEM;
-	self->vfs.fds = own;
-	fdtable_put(old);
-	return 0;
-}
-
 i64 sys_close_range(struct task *self, u32 first, u32 last, u32 flags)
 {
 	if (flags & ~(u32)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
@@ -143,7 +128,7 @@ i64 sys_close_range(struct task *self, u32 first, u32 last, u32 flags)
 	if (first > last)
 		return -EINVAL;
 	if (flags & CLOSE_RANGE_UNSHARE) {
-		int err = fds_unshare(self);
+		int err = task_unshare(self, false, true);
 
 		if (err)
 			return err;

@@ -184,6 +184,29 @@ static i64 prctl_caps(struct task *self, int option, u64 arg2, u64 arg3, u64 arg
 	}
 }
 
+/* What has one possible value here, and what only asks. */
+static i64 prctl_fixed(struct task *self, int option, u64 arg2, u64 arg3, u64 arg4, u64 arg5)
+{
+	switch (option) {
+	case PR_GET_TIMING:
+		return 0;		/* statistical */
+	case PR_SET_TIMING:
+		return arg2 ? -EINVAL : 0;
+	case PR_GET_SECCOMP:
+		return 0;
+	case PR_GET_TSC:
+		return put_int(arg2, PR_TSC_ENABLE);
+	case PR_SET_TSC:
+		return arg2 == PR_TSC_ENABLE ? 0 : -EINVAL;
+	case PR_GET_TID_ADDRESS:
+		return user_put(UPTR(arg2), &self->clear_tid.v);
+	case PR_GET_THP_DISABLE:
+		return arg2 || arg3 || arg4 || arg5 ? -EINVAL : 0;
+	default:
+		return prctl_caps(self, option, arg2, arg3, arg4, arg5);
+	}
+}
+
 i64 sys_prctl(struct task *self, int option, u64 arg2, u64 arg3, u64 arg4, u64 arg5)
 {
 	switch (option) {
@@ -198,20 +221,10 @@ i64 sys_prctl(struct task *self, int option, u64 arg2, u64 arg3, u64 arg4, u64 a
 		return aspace_current()->dumpable;
 	case PR_SET_DUMPABLE:
 		return set_dumpable(self, arg2);
-	case PR_GET_TIMING:
-		return 0;		/* statistical */
-	case PR_SET_TIMING:
-		return arg2 ? -EINVAL : 0;
 	case PR_SET_NAME:
 		return set_name(self, arg2);
 	case PR_GET_NAME:
 		return get_name(self, arg2);
-	case PR_GET_SECCOMP:
-		return 0;
-	case PR_GET_TSC:
-		return put_int(arg2, PR_TSC_ENABLE);
-	case PR_SET_TSC:
-		return arg2 == PR_TSC_ENABLE ? 0 : -EINVAL;
 	case PR_SET_TIMERSLACK:
 		self->timer_slack_ns = (i64)arg2 <= 0 ? DEFAULT_SLACK_NS : (u32)MIN(arg2, (u64)UINT32_MAX);
 		return 0;
@@ -222,11 +235,7 @@ i64 sys_prctl(struct task *self, int option, u64 arg2, u64 arg3, u64 arg4, u64 a
 		return 0;
 	case PR_GET_CHILD_SUBREAPER:
 		return put_int(arg2, self->proc->is_subreaper);
-	case PR_GET_TID_ADDRESS:
-		return user_put(UPTR(arg2), &self->clear_tid.v);
-	case PR_GET_THP_DISABLE:
-		return arg2 || arg3 || arg4 || arg5 ? -EINVAL : 0;
 	default:
-		return prctl_caps(self, option, arg2, arg3, arg4, arg5);
+		return prctl_fixed(self, option, arg2, arg3, arg4, arg5);
 	}
 }

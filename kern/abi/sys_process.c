@@ -146,8 +146,8 @@ i64 sys_wait4(struct task *self, i32 pid, uptr_t status, int options, uptr_t ru)
 	return rusage_put(ru, &w) ? -EFAULT : n;
 }
 
-/* Which children a waitid means.  A pidfd that does not block turns "nothing yet" into -EAGAIN. */
-static int waitid_target(struct task *self, int idtype, i32 id, u32 *which, u32 *target, u32 *options, bool *nonblock)
+/* Which children a waitid means. */
+static int waitid_target(struct task *self, int idtype, i32 id, u32 *which, u32 *target)
 {
 	*target = (u32)id;
 	switch (idtype) {
@@ -162,21 +162,9 @@ static int waitid_target(struct task *self, int idtype, i32 id, u32 *which, u32 
 		if (!id)
 			*target = process_pgid(self->proc);
 		return id >= 0 ? 0 : -EINVAL;
-	case P_PIDFD: {
-		if (id < 0)
-			return -EINVAL;
-		AUTO_FD r = fd_use(self, id);
-		struct process *p = r.file ? pidfd_process(r.file) : NULL;
-
-		if (!p)
-			return -EBADF;
-		*which = WAIT_BY_PID;
-		*target = p->pid;
-		*nonblock = (r.file->flags & O_NONBLOCK) && !(*options & WNOHANG);
-		if (*nonblock)
-			*options |= WNOHANG;
-		return 0;
-	}
+	case P_PIDFD:
+		*which = WAIT_BY_PIDFD;
+		return id >= 0 ? 0 : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -200,18 +188,18 @@ i64 sys_waitid(struct task *self, int idtype, i32 id, uptr_t info, int uoptions,
 	const u32 known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
 	struct wait_result w = { 0 };
 	u32 options = (u32)uoptions, which = 0, target = 0;
-	bool nonblock = false;
 	i64 n;
 
 	if (options & ~known || !(options & (WEXITED | WSTOPPED | WCONTINUED)))
 		return -EINVAL;
-	n = waitid_target(self, idtype, id, &which, &target, &options, &nonblock);
+	n = waitid_target(self, idtype, id, &which, &target);
 	if (!n)
 		n = process_wait(self, which, target, options, &w);
+	/* A pidfd that does not block says "nothing yet" with -EAGAIN, but WNOHANG asked for 0. */
+	if (n == -EAGAIN && (options & WNOHANG))
+		n = 0;
 	if (n < 0)
 		return n;
-	if (!n && nonblock)
-		return -EAGAIN;
 	if (n && rusage_put(ru, &w))
 		return -EFAULT;
 	return waitid_info(info, &w, n > 0);
@@ -278,37 +266,35 @@ i64 sys_setsid(struct task *self)
 	return process_setsid(self);
 }
 
-/* Replaces what clone shared.  Everything is allocated before anything changes. */
-static i64 unshare_tables(struct task *self, u64 flags)
+/* Everything is allocated before anything changes; process.lock is for those who look at the tables from outside. */
+int task_unshare(struct task *self, bool want_fs, bool want_fds)
 {
-	struct fs_view *fs = NULL;
-	struct fdtable *fds = NULL;
+	struct fs_view *fs = NULL, *old_fs = self->vfs.fs;
+	struct fdtable *fds = NULL, *old_fds = self->vfs.fds;
 
-	if ((flags & CLONE_FS) && ref_read(&self->vfs.fs->refs) > 1) {
-		fs = fs_view_dup(self->vfs.fs);
+	if (want_fs && ref_read(&old_fs->refs) > 1) {
+		fs = fs_view_dup(old_fs);
 		if (!fs)
 			return -ENOMEM;
 	}
-	if ((flags & CLONE_FILES) && ref_read(&self->vfs.fds->refs) > 1) {
-		fds = fdtable_dup(self->vfs.fds);
+	if (want_fds && ref_read(&old_fds->refs) > 1) {
+		fds = fdtable_dup(old_fds);
 		if (!fds) {
 			if (fs)
 				fs_view_put(fs);
 			return -ENOMEM;
 		}
 	}
-	if (fs) {
-		struct fs_view *old = self->vfs.fs;
-
+	spin_lock(&self->proc->lock);
+	if (fs)
 		self->vfs.fs = fs;
-		fs_view_put(old);
-	}
-	if (fds) {
-		struct fdtable *old = self->vfs.fds;
-
+	if (fds)
 		self->vfs.fds = fds;
-		fdtable_put(old);
-	}
+	spin_unlock(&self->proc->lock);
+	if (fs)
+		fs_view_put(old_fs);
+	if (fds)
+		fdtable_put(old_fds);
 	return 0;
 }
 
@@ -322,7 +308,7 @@ i64 sys_unshare(struct task *self, u64 flags)
 		return -EINVAL;
 	if ((flags & CLONE_VM) && atomic_read(&aspace_current()->users) > 1)
 		return -EINVAL;
-	return unshare_tables(self, flags);
+	return task_unshare(self, flags & CLONE_FS, flags & CLONE_FILES);
 }
 
 i64 sys_pidfd_open(struct task *self, i32 pid, u32 flags)
