@@ -2,6 +2,7 @@
  * Resource limits.  process.rlim is the truth (process.lock); what the hot paths
  * of vfs and vm need is copied to the task and the address space at each change.
  */
+#include <mem/mem.h>
 #include "proc.h"
 
 #define NR_OPEN_MAX 1048576ull

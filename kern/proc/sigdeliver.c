@@ -4,7 +4,7 @@
  * restart, and the notices that the parent gets.
  */
 #include <arch/upcall.h>
-#include <core/panic.h>
+#include <arch/usercopy.h>
 #include "proc.h"
 
 #define NR_RESTART_SYSCALL 219u
