@@ -41,7 +41,7 @@ void host_check_failed(const char *file, int line, const char *fmt, ...) PRINTF_
 #define CHECK_LE(a, b) CHECK_CMP_(a, <=, b)
 #define CHECK_STR_EQ(a, b)									\
 	({ const char *sa_ = (a), *sb_ = (b); bool ck_ = !strcmp(sa_, sb_);			\
-	   if (!ck_) host_check_failed(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #a, sa_, sb_); ck_; })
+	   if (!ck_) { host_check_failed(__FILE__, __LINE__, "%s is \"%s\", not \"%s\"", #a, sa_, sb_); } ck_; })
 #define NEED(c)								\
 	do { if (!CHECK(c)) return; } while (0)
 
