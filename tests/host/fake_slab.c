@@ -32,10 +32,11 @@ static void *object_alloc(usize size, usize align, bool zero)
 
 void kfree(void *p)
 {
-	struct header *h = (struct header *)p - 1;
+	struct header *h;
 
 	if (!p)
 		return;
+	h = (struct header *)p - 1;
 	VERIFY(h->magic == MAGIC);
 	h->magic = 0;
 	host_count_alloc(-1, 0);
