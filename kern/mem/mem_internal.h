@@ -62,3 +62,4 @@ u64 kstack_trim(u64 keep);
 
 #define POISON_PAGE 0xaa
 #define POISON_SLAB 0x6b
+#define POISON_FRESH 0xcd		/* allocated, not written yet */

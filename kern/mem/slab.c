@@ -95,10 +95,12 @@ static bool slab_is_poisoned(const struct slab_cache *c, const void *obj)
 	return true;
 }
 
-static void slab_check_alloc(const struct slab_cache *c, const void *obj)
+static void slab_check_alloc(const struct slab_cache *c, void *obj)
 {
 	if (!slab_is_poisoned(c, obj))
 		panic("slab %s: free object %p was written", c->name, obj);
+	/* Another pattern: an object that is freed without having been written is not a double free. */
+	memset(obj, POISON_FRESH, c->size);
 }
 
 static void slab_check_free(const struct slab_cache *c, void *obj)
@@ -114,7 +116,7 @@ static void slab_check_free(const struct slab_cache *c, void *obj)
 }
 #else
 static inline void slab_poison(const struct slab_cache *c, void *obj) {}
-static inline void slab_check_alloc(const struct slab_cache *c, const void *obj) {}
+static inline void slab_check_alloc(const struct slab_cache *c, void *obj) {}
 static inline void slab_check_free(const struct slab_cache *c, void *obj) {}
 #endif
 
