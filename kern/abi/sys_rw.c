@@ -70,7 +70,7 @@ i64 sys_pwrite64(struct task *self, int fd, uptr_t buf, u64 count, i64 pos)
 }
 
 /* pos NULL: the file's own position. */
-static i64 vector_io(struct file *f, uptr_t vec, u64 vlen, u64 *pos, bool write)
+static i64 vector_io(struct file *f, uptr_t vec, u64 vlen, u64 *pos, bool write, bool append)
 {
 	AUTO_IOV v;
 	struct uio u;
@@ -81,6 +81,7 @@ static i64 vector_io(struct file *f, uptr_t vec, u64 vlen, u64 *pos, bool write)
 	if (!(f->mode & (write ? FILE_WRITE : FILE_READ)))
 		return -EBADF;
 	uio_init_user_vec(&u, v.seg, v.nseg);
+	u.append = append;
 	return write ? file_write(f, &u, pos) : file_read(f, &u, pos);
 }
 
@@ -88,14 +89,14 @@ i64 sys_readv(struct task *self, int fd, uptr_t vec, u64 vlen)
 {
 	AUTO_FD r = fd_use(self, fd);
 
-	return r.file ? vector_io(r.file, vec, vlen, NULL, false) : -EBADF;
+	return r.file ? vector_io(r.file, vec, vlen, NULL, false, false) : -EBADF;
 }
 
 i64 sys_writev(struct task *self, int fd, uptr_t vec, u64 vlen)
 {
 	AUTO_FD r = fd_use(self, fd);
 
-	return r.file ? vector_io(r.file, vec, vlen, NULL, true) : -EBADF;
+	return r.file ? vector_io(r.file, vec, vlen, NULL, true, false) : -EBADF;
 }
 
 static i64 positioned_vector(struct task *self, int fd, uptr_t vec, u64 vlen, u64 pos, bool write)
@@ -107,7 +108,7 @@ static i64 positioned_vector(struct task *self, int fd, uptr_t vec, u64 vlen, u6
 		return -EBADF;
 	if (!(r.file->mode & FILE_PREAD))
 		return -ESPIPE;
-	return vector_io(r.file, vec, vlen, &pos, write);
+	return vector_io(r.file, vec, vlen, &pos, write, false);
 }
 
 i64 sys_preadv(struct task *self, int fd, uptr_t vec, u64 vlen, u64 pos_l, u64 pos_h)
@@ -120,16 +121,10 @@ i64 sys_pwritev(struct task *self, int fd, uptr_t vec, u64 vlen, u64 pos_l, u64 
 	return positioned_vector(self, fd, vec, vlen, pos_l, true);
 }
 
-/* Which RWF_* flags can be kept for this file.  Nothing here does asynchronous page reads, so NOWAIT is refused. */
-static int rwf_check(struct file *f, int flags, bool write)
+/* Which RWF_* flags can be kept.  Nothing here does asynchronous page reads, so NOWAIT is refused. */
+static int rwf_check(int flags)
 {
-	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
-		return -EOPNOTSUPP;
-	if (flags & RWF_NOWAIT)
-		return -EOPNOTSUPP;
-	if (write && (flags & RWF_APPEND) && !(f->flags & O_APPEND))
-		return -EOPNOTSUPP;
-	return 0;
+	return flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND) ? -EOPNOTSUPP : 0;
 }
 
 static i64 vector_flags(struct task *self, int fd, uptr_t vec, u64 vlen, i64 pos, int flags, bool write)
@@ -143,10 +138,10 @@ static i64 vector_flags(struct task *self, int fd, uptr_t vec, u64 vlen, i64 pos
 		return -EBADF;
 	if (pos != -1 && !(r.file->mode & FILE_PREAD))
 		return -ESPIPE;
-	int err = rwf_check(r.file, flags, write);
+	int err = rwf_check(flags);
 	if (err)
 		return err;
-	i64 n = vector_io(r.file, vec, vlen, pos == -1 ? NULL : &at, write);
+	i64 n = vector_io(r.file, vec, vlen, pos == -1 ? NULL : &at, write, flags & RWF_APPEND);
 	if (n > 0 && write && (flags & (RWF_DSYNC | RWF_SYNC))) {
 		err = file_fsync(r.file, !(flags & RWF_SYNC));
 		if (err && err != -EINVAL)

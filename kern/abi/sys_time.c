@@ -223,6 +223,7 @@ i64 sys_clock_nanosleep(struct task *self, int clock, int flags, uptr_t rqtp, up
 	case CLOCK_TAI:
 	case CLOCK_PROCESS_CPUTIME_ID:
 		break;
+	case CLOCK_THREAD_CPUTIME_ID:
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_REALTIME_COARSE:
 	case CLOCK_MONOTONIC_COARSE:

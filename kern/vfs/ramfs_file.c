@@ -261,7 +261,7 @@ static i64 ramfs_write(struct file *f, struct uio *src, u64 *pos)
 	if (!src->resid)
 		return 0;
 	rwlock_write(&vn->lock);
-	off = f->flags & O_APPEND ? vn->object.size : *pos;
+	off = (f->flags & O_APPEND) || src->append ? vn->object.size : *pos;
 	n = write_locked(vn, src, off);
 	rwlock_write_end(&vn->lock);
 	if (n > 0)

@@ -16,6 +16,7 @@ struct uio {
 	const struct uio_seg *seg;
 	u32 nseg;		/* segments left, the current one included */
 	bool user;		/* base is a user address */
+	bool append;		/* source of a write that goes to the end whatever the file's flags (RWF_APPEND) */
 	u64 off;		/* in the current segment */
 	u64 resid;		/* bytes left in all segments */
 	struct uio_seg one;	/* storage of the single-segment forms */
