@@ -80,9 +80,9 @@ static void file_destroy(struct file *f)
 	}
 	if (f->mode & FILE_EXEC)
 		vnode_allow_write(vn);
-	path_put(&f->path);
 	if (vn)
 		vnode_put(vn);
+	path_put(&f->path);
 	if (f->cred)
 		cred_put(f->cred);
 	rcu_defer(&f->rcu, file_free_rcu);

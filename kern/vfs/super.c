@@ -38,6 +38,7 @@ struct superblock *superblock_create(const struct fs_type *t, u32 flags)
 	if (!sb)
 		return NULL;
 	ref_init(&sb->refs);
+	ref_init(&sb->holders);
 	sb->type = t;
 	sb->dev = dev_make(0, (u32)atomic_add(&next_minor, 1));
 	sb->block_size = PAGE_SIZE;
@@ -55,7 +56,19 @@ void superblock_put(struct superblock *sb)
 		sb->type->unmount(sb);
 	else
 		superblock_kill_tree(sb);
-	kfree(sb);
+	superblock_let_go(sb);
+}
+
+/* A walk under rcu may still look at the flags. */
+static void superblock_free_rcu(struct rcu_head *h)
+{
+	kfree(container_of(h, struct superblock, rcu));
+}
+
+void superblock_let_go(struct superblock *sb)
+{
+	if (ref_put(&sb->holders))
+		rcu_defer(&sb->rcu, superblock_free_rcu);
 }
 
 static u64 statfs_flags(const struct path *p, const struct superblock *sb)

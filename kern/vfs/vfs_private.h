@@ -59,6 +59,8 @@ void dentry_exchange(struct dentry *a, struct dentry *b);
 static inline bool dentry_unhashed(const struct dentry *d) { return READ_ONCE(d->flags) & DN_UNHASHED; }
 static inline bool dentry_is_root(const struct dentry *d) { return d->parent == d; }
 
+void superblock_let_go(struct superblock *sb);		/* a vnode's hold on the struct */
+
 /* mount.c */
 extern mutex_t mount_ns_lock;
 extern struct list mount_list;		/* MOUNT_NS and dcache_lock to change, either to read: attached mounts in order */

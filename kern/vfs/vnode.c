@@ -34,6 +34,7 @@ struct vnode *vnode_create(struct superblock *sb, u64 ino, u32 mode, const struc
 	vn->mode = mode;
 	vn->nlink = 1;
 	vn->ino = ino ? ino : (u64)atomic64_add(&sb->next_ino, 1);
+	ref_get(&sb->holders);
 	vn->sb = sb;
 	vn->ops = ops ? ops : &no_ops;
 	vn->fops = fops;
@@ -79,6 +80,7 @@ void vnode_put(struct vnode *vn)
 		vn->ops->release(vn);
 	if (vn->xattrs)
 		vnode_xattrs_free(vn);
+	superblock_let_go(vn->sb);
 	rcu_defer(&vn->rcu, vnode_free_rcu);
 }
 

@@ -182,7 +182,8 @@ struct vnode_ops {
 };
 
 struct superblock {
-	refcount_t refs;
+	refcount_t refs;		/* mounts; at 0 the tree is dropped */
+	refcount_t holders;		/* the above together, and each vnode: at 0 the struct goes */
 	const struct fs_type *type;
 	u64 dev;			/* st_dev; const */
 	u64 magic;			/* statfs f_type */
@@ -196,6 +197,7 @@ struct superblock {
 	spinlock_t lock;		/* rank FS_PRIV: the file system's own use */
 	atomic_t writers;		/* files open for writing and changes under way: a remount read-only is EBUSY */
 	void *priv;
+	struct rcu_head rcu;
 	char options[128];		/* as /proc/mounts shows them, without the flags */
 };
 
