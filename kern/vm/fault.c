@@ -235,6 +235,16 @@ static int fault_private_copy(struct fault *f, struct vm_object *obj, u64 index,
 	return pg ? enter_private(f, pg) : -ENOMEM;
 }
 
+/* SIGBUS, unless the page is a private copy that truncate leaves alone (past file_end), looked for by populate. */
+static int fault_past_end(struct fault *f)
+{
+	GUARD_SPIN(&f->as->pgt_lock);
+	struct page *leaf = pgtable_leaf(f->as, f->va);
+	pte_t e = leaf ? *leaf_slot(leaf, f->va) : (pte_t){ 0 };
+
+	return pte_live(e) ? already_there(f, e) : -EIO;
+}
+
 static int fault_file(struct fault *f)
 {
 	struct area *a = f->area;
@@ -247,7 +257,7 @@ static int fault_file(struct fault *f)
 
 	GUARD_SHARED(&obj->lock);
 	if (off >= READ_ONCE(obj->size))
-		return -EIO;
+		return fault_past_end(f);
 	if (tail)
 		return fault_private_copy(f, obj, index, a->file_end - f->va);
 	if (f->want != VM_WRITE)

@@ -24,6 +24,7 @@
 
 struct rmap {
 	struct vm_object *obj;
+	u64 first, last;
 	const struct page *only;	/* NULL: any frame */
 	bool cows;
 	u32 npages;
@@ -31,16 +32,27 @@ struct rmap {
 	struct page *pages[RMAP_BATCH];
 };
 
+/* The part of [first, last] that a maps, as addresses; false: none. */
+static bool area_window(const struct area *a, u64 first, u64 last, u64 *start, u64 *end)
+{
+	u64 a_first = a->off >> PAGE_SHIFT, a_pages = (a->end - a->start) >> PAGE_SHIFT;
+
+	if (last < a_first || first >= a_first + a_pages)
+		return false;
+	*start = first > a_first ? a->start + ((first - a_first) << PAGE_SHIFT) : a->start;
+	*end = last - a_first < a_pages ? a->start + ((last - a_first + 1) << PAGE_SHIFT) : a->end;
+	*end = MIN(*end, a->end);
+	return true;
+}
+
 static void flush_mappers(struct rmap *r)
 {
-	struct aspace *last = NULL;
 	struct area *a;
+	u64 start, end;
 
-	list_for_each(a, &r->obj->areas, object_link) {
-		if (a->as != last)
-			tlb_flush(a->as, a->start, a->end);
-		last = a->as;
-	}
+	list_for_each(a, &r->obj->areas, object_link)
+		if (area_window(a, r->first, r->last, &start, &end))
+			tlb_flush(a->as, start, end);
 	for (u32 i = 0; i < r->npages; i++)
 		page_put(r->pages[i]);
 	r->npages = 0;
@@ -93,22 +105,9 @@ static u64 rmap_some(struct rmap *r, struct aspace *as, u64 va, u64 end)
 	return end;
 }
 
-/* The part of [first, last] that a maps, as addresses; false: none. */
-static bool area_window(const struct area *a, u64 first, u64 last, u64 *start, u64 *end)
-{
-	u64 a_first = a->off >> PAGE_SHIFT, a_pages = (a->end - a->start) >> PAGE_SHIFT;
-
-	if (last < a_first || first >= a_first + a_pages)
-		return false;
-	*start = first > a_first ? a->start + ((first - a_first) << PAGE_SHIFT) : a->start;
-	*end = last - a_first < a_pages ? a->start + ((last - a_first + 1) << PAGE_SHIFT) : a->end;
-	*end = MIN(*end, a->end);
-	return true;
-}
-
 void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const struct page *only)
 {
-	struct rmap r = { .obj = obj, .cows = cows, .only = only };
+	struct rmap r = { .obj = obj, .first = first, .last = last, .cows = cows, .only = only };
 	struct area *a;
 	u64 va, end;
 

@@ -1,0 +1,219 @@
+/*
+ * Counts every owner anew and compares: frames, tables, what a leaf table says
+ * about itself, entries against areas, C1, T1, F1.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <test/test.h>
+#include "audit.h"
+#include "machine.h"
+
+static u32 owners[HOST_RAM_FRAMES];
+static u32 touched[HOST_RAM_FRAMES], ntouched;
+static char text[256];
+
+#define FAIL(...) ({ snprintf(text, sizeof(text), __VA_ARGS__); return text; })
+
+/* True: the first owner of the frame in this round. */
+static bool own(struct page *pg)
+{
+	u64 f = page_to_pfn(pg).v;
+
+	if (!owners[f])
+		touched[ntouched++] = (u32)f;
+	return !owners[f]++;
+}
+
+static const char *audit_leaf_itself(struct page *leaf, u64 base)
+{
+	struct leaf_count n = { 0 };
+	struct leaf_span *s = leaf_span(leaf);
+	u32 used = 0;
+
+	for (u32 i = 0; i < TABLE_ENTRIES; i++) {
+		pte_t e = table_entries(leaf)[i];
+
+		if (!pte_live(e))
+			continue;
+		used++;
+		n.n[pte_kind(e)]++;
+		if (i < s->lo || i >= s->hi)
+			FAIL("leaf %#lx: entry %u outside its span", base, i);
+		if (pte_owns(e))
+			(void)own(pte_page(e));
+		else if (pte_page(e) != vm_zero_page)
+			FAIL("leaf %#lx: entry %u of kind zero maps another frame", base, i);
+	}
+	if (used != leaf->used || memcmp(&n, leaf_count(leaf), sizeof(n)))
+		FAIL("leaf %#lx: %u entries, says %u (kinds %u %u %u %u)", base, used, leaf->used,
+		     leaf_count(leaf)->n[0], leaf_count(leaf)->n[1], leaf_count(leaf)->n[2], leaf_count(leaf)->n[3]);
+	return NULL;
+}
+
+static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t e, bool dir_write, struct page *leaf)
+{
+	struct page *pg = pte_page(e);
+	bool write = pte_writable(e) && dir_write;
+
+	if (!a || a->start > va)
+		FAIL("%#lx: entry outside any area", va);
+	if (pte_present(e) && !(a->flags & VM_PROT))
+		FAIL("%#lx: present without rights", va);
+	if (write && !(a->flags & VM_WRITE))
+		FAIL("%#lx: writable beyond its area", va);
+	if (pte_present(e) && !(e.v & PTE_NX) && !(a->flags & VM_EXEC))
+		FAIL("%#lx: executable beyond its area", va);
+	if (pte_is_shared(e) != !!(a->flags & VM_SHARED))
+		FAIL("%#lx: sharing of entry and area differ", va);
+	if (write && !(a->flags & VM_SHARED) && (pg->use != PAGE_ANON || page_refs(pg) != 1))
+		FAIL("%#lx: private writable frame of use %u with %u owners", va, pg->use, page_refs(pg));
+	if (a->flags & VM_SHARED && pg->use != PAGE_FILE && pg->use != PAGE_IMAGE)
+		FAIL("%#lx: shared mapping of a frame of use %u", va, pg->use);
+	if (write && a->flags & VM_SHARED && !(pg->flags & PAGE_F_DIRTY))
+		FAIL("%#lx: shared writable clean page", va);
+	if ((pg->use == PAGE_FILE || pg->use == PAGE_IMAGE) &&
+	    radix_get(a->obj->root, (a->off + (va - a->start)) >> PAGE_SHIFT) != pg)
+		FAIL("%#lx: maps a page that the cache does not hold", va);
+	if (va >= a->start && a->obj && a->file_end && va + PAGE_SIZE > a->file_end && pg->use != PAGE_ANON && pg != vm_zero_page)
+		FAIL("%#lx: cached page past the end of the file part", va);
+	return NULL;
+}
+
+static const char *audit_leaf(struct aspace *as, u64 base, pte_t dir, u64 *rss)
+{
+	struct page *leaf = pte_page(dir);
+	bool first = own(leaf);
+	const char *err = first ? audit_leaf_itself(leaf, base) : NULL;
+	struct area *a = NULL;
+
+	if (err)
+		return err;
+	if (pte_writable(dir) && page_refs(leaf) != 1)
+		FAIL("%#lx: writable directory entry of a table with %u users", base, page_refs(leaf));
+	for (u32 i = leaf_span(leaf)->lo; i < leaf_span(leaf)->hi; i++) {
+		u64 va = base + i * PAGE_SIZE;
+		pte_t e = table_entries(leaf)[i];
+
+		if (!pte_live(e))
+			continue;
+		*rss += pte_owns(e);
+		if (!a || a->end <= va)
+			a = area_find(as, va);
+		err = audit_entry(as, a, va, e, pte_writable(dir), leaf);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static const char *audit_table(struct aspace *as, struct page *t, u32 level, u64 base, u64 *rss)
+{
+	u32 used = 0;
+
+	(void)own(t);
+	for (u32 i = 0; i < (level == 3 ? 256 : 512); i++) {
+		pte_t e = table_entries(t)[i];
+		u64 va = base + i * mmu_level_size(level);
+		const char *err;
+
+		if (!pte_live(e))
+			continue;
+		used++;
+		err = level == 1 ? audit_leaf(as, va, e, rss) : audit_table(as, pte_page(e), level - 1, va, rss);
+		if (err)
+			return err;
+	}
+	if (used != t->used)
+		FAIL("table of level %u at %#lx: %u entries, says %u", level, base, used, t->used);
+	return NULL;
+}
+
+static const char *audit_areas(struct aspace *as)
+{
+	u64 n = 0, pages = 0, data = 0, locked = 0, nofork = 0, end = 0;
+
+	for (struct area *a = rb_entry(rb_first(&as->areas), struct area, node); a; a = area_next(a)) {
+		u64 p = (a->end - a->start) >> PAGE_SHIFT;
+
+		if (a->start < end || a->start >= a->end || a->as != as)
+			FAIL("area %#lx-%#lx is out of order", a->start, a->end);
+		if (a->obj && list_empty(&a->object_link))
+			FAIL("area %#lx-%#lx is not on its object's list", a->start, a->end);
+		end = a->end;
+		n++;
+		pages += p;
+		data += flags_count_data(a->flags) ? p : 0;
+		locked += a->flags & VM_LOCKED ? p : 0;
+		nofork += !!(a->flags & (VM_DONTFORK | VM_WIPEFORK));
+	}
+	if (n != as->nareas || pages != as->total_pages || data != as->data_pages || locked != as->locked_pages ||
+	    nofork != as->nofork)
+		FAIL("area sums differ: %lu/%lu areas, %lu/%lu pages", n, as->nareas, pages, as->total_pages);
+	return NULL;
+}
+
+static const char *audit_space(struct aspace *as)
+{
+	u64 rss = 0;
+	const char *err = audit_areas(as);
+
+	if (!err)
+		err = audit_table(as, pfn_to_page(as->root), 3, 0, &rss);
+	if (!err)
+		err = machine_audit(as);
+	return err;
+}
+
+static const char *audit_object(struct vm_object *obj)
+{
+	u64 n = 0;
+
+	for (u64 i = 0;; i++) {
+		struct page *pg = radix_next(obj->root, &i, ~0ul >> PAGE_SHIFT);
+
+		if (!pg)
+			break;
+		n++;
+		(void)own(pg);
+		if (pg->use == PAGE_FILE && (pg->owner != obj || pg->index != i))
+			FAIL("cache slot %lu holds the page of another", i);
+	}
+	if (n != obj->npages)
+		FAIL("object has %lu pages, says %lu", n, obj->npages);
+	return NULL;
+}
+
+static const char *compare_counts(void)
+{
+	u64 frames = ntouched;
+
+	while (ntouched) {
+		u32 f = touched[--ntouched];
+		struct page *pg = pfn_to_page(PFN(f));
+
+		if (page_refs(pg) != owners[f])
+			FAIL("frame %#x of use %u: %u owners, count %u", f, pg->use, owners[f], page_refs(pg));
+		owners[f] = 0;
+	}
+	if (frames != host_live_pages())
+		FAIL("%lu frames have an owner, %lu are allocated", frames, host_live_pages());
+	return NULL;
+}
+
+const char *audit_all(struct aspace **as, u32 nas, struct vm_object **obj, u32 nobj, struct page **image, u32 nimage)
+{
+	const char *err = NULL;
+
+	while (ntouched)
+		owners[touched[--ntouched]] = 0;
+	(void)own(vm_zero_page);
+	for (u32 i = 0; i < nimage; i++)
+		if (image[i])
+			(void)own(image[i]);
+	for (u32 i = 0; i < nas && !err; i++)
+		if (as[i])
+			err = audit_space(as[i]);
+	for (u32 i = 0; i < nobj && !err; i++)
+		err = audit_object(obj[i]);
+	return err ? err : compare_counts();
+}

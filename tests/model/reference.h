@@ -1,0 +1,53 @@
+/*
+ * The reference: what Linux promises, page by page, with nothing shared and
+ * nothing lazy.  A page is two words, at offsets 0 and 2048.
+ */
+#pragma once
+
+#include <base/attrs.h>
+
+#define SPACES	   8
+#define FILES	   3
+#define FILE_PAGES 40u
+#define LOW_PAGES  128u			/* around a 2 MiB border */
+#define HIGH_PAGES 32u			/* far away */
+#define PAGES	   (LOW_PAGES + HIGH_PAGES)
+#define HALF	   2048u
+
+struct words { u32 w[2]; };
+
+enum rest { REST_NONE, REST_PARTIAL, REST_ZERO };	/* where file_end lies: past the page, inside, before */
+
+struct ref_page {
+	bool mapped, shared, locked, dontfork, wipe;
+	bool has;			/* a private copy */
+	u8 prot;			/* VM_READ | VM_WRITE | VM_EXEC */
+	u8 rest;			/* enum rest */
+	i8 file;			/* -1: anonymous */
+	u32 pgoff;
+	struct words own;
+};
+
+struct ref_file {
+	u64 size;
+	struct words page[FILE_PAGES];
+};
+
+struct reference {
+	struct ref_page page[SPACES][PAGES];
+	struct ref_file file[FILES];
+};
+
+static inline u64 page_va(u32 p)
+{
+	return p < LOW_PAGES ? 0x40000000ul + (p - 64ul) * PAGE_SIZE : 0x7f0000000000ul + (p - LOW_PAGES) * PAGE_SIZE;
+}
+
+/* Run of pages [*first, *first + *n) that stays in one half. */
+static inline void clip_run(u32 first, u32 *n)
+{
+	u32 end = first < LOW_PAGES ? LOW_PAGES : PAGES;
+
+	if (first + *n > end)
+		*n = end - first;
+}
