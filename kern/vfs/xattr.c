@@ -104,7 +104,8 @@ static struct xattr *xattr_new(const char *name, const void *val, usize size)
 		kfree(x);
 		return NULL;
 	}
-	memcpy(x->value, val, size);
+	if (size)
+		memcpy(x->value, val, size);
 	memcpy(x->name, name, n);
 	return x;
 }
