@@ -282,7 +282,7 @@ static void bss_is_zero_to_the_end_of_its_page(void)
 		0xff, 0xc9,				/* dec %ecx */
 		0x75, 0xf5,				/* jnz 1b */
 		0xbf, 42, 0, 0, 0,			/* mov $42, %edi */
-		0xeb, 5, 0x90,				/* jmp 3f */
+		0xeb, 6, 0x90,				/* jmp 3f */
 		0xbf, 1, 0, 0, 0,			/* 2: mov $1, %edi */
 		0xb8, 231, 0, 0, 0, 0x0f, 0x05,		/* 3: exit_group */
 	};
