@@ -123,6 +123,10 @@ TEST(initramfs, everything_arrives)
 	CHECK_EQ(st.mtime.sec, 1000);
 	CHECK_EQ(st.uid, 3);
 	CHECK_EQ(st.gid, 4);
+	CHECK_EQ(t_lstat("/link", &st), 0);
+	CHECK_EQ(st.mode, S_IFLNK | 0777);
+	CHECK_EQ(st.size, 7);
+	CHECK_EQ(t_stat("/link", &st), 0);
 	CHECK_STR_EQ(t_slurp("/link"), "hello");
 	CHECK_EQ(t_stat("/d/small", &st), 0);
 	CHECK_EQ(st.mode, S_IFREG | 04711);

@@ -21,7 +21,7 @@ static inline void vfs_start(void)
 	host_allow_leaks();
 	vm_init();
 	vfs_init();
-	VERIFY(!vfs_mount_root("tmpfs", "size=64m", &root));
+	VERIFY(!vfs_mount_root("tmpfs", "size=64m,mode=755", &root));
 	path_put(&root);
 	tc = (struct vfs_caller){ .fs = fs_view_create(), .fds = fdtable_create(), .cred = &cred_root,
 				  .fsize_limit = ~0ull, .nofile_limit = 1024, .pid = 1, .tgid = 1 };
