@@ -43,4 +43,4 @@ static inline void atomic64_inc(atomic64_t *a) { (void)__atomic_add_fetch(&a->v,
 #define store_release(p, x) __atomic_store_n((p), (x), __ATOMIC_RELEASE)
 #define memory_fence()	    __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define bits_set(p, m)	    ((void)__atomic_or_fetch((p), (m), __ATOMIC_SEQ_CST))
-#define bits_clear(p, m)    ((void)__atomic_and_fetch((p), ~(m), __ATOMIC_SEQ_CST))
+#define bits_clear(p, m)    ((void)__atomic_and_fetch((p), (__typeof__(*(p)))~(m), __ATOMIC_SEQ_CST))
