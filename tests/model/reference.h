@@ -40,7 +40,7 @@ struct reference {
 
 static inline u64 page_va(u32 p)
 {
-	return p < LOW_PAGES ? 0x40000000ul + (p - 64ul) * PAGE_SIZE : 0x7f0000000000ul + (p - LOW_PAGES) * PAGE_SIZE;
+	return p < LOW_PAGES ? 0x40200000ul + (p - 64ul) * PAGE_SIZE : 0x8000000000ul + (p - LOW_PAGES) * PAGE_SIZE;
 }
 
 /* Run of pages [*first, *first + *n) that stays in one half. */
