@@ -235,6 +235,8 @@ static int copy_space(struct birth *b)
 		err = aspace_fork(as, &as);
 	if (err)
 		return err;
+	if (as != aspace_current())		/* starts with what it shares with its parent */
+		as->peak_rss = MAX(as->peak_rss, READ_ONCE(aspace_current()->rss));
 	t->thread.aspace = as;
 	if (b->new_process)
 		t->proc->aspace = as;

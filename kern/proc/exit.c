@@ -11,8 +11,6 @@
 #include <core/panic.h>
 #include "proc.h"
 
-atomic_t subreapers;		/* processes with is_subreaper, ever: 0 makes the search short */
-
 void task_switch_aspace(struct task *self, struct aspace *as)
 {
 	struct aspace *old = self->thread.aspace;
@@ -75,10 +73,9 @@ static struct process *find_reaper(struct process *p)
 {
 	struct process *r;
 
-	if (atomic_read(&subreapers))
-		for (r = p->parent; r && r != init_process; r = r->parent)
-			if (r->is_subreaper && live_thread(r))
-				return r;
+	for (r = p->parent; r && r != init_process; r = r->parent)
+		if (r->is_subreaper && live_thread(r))
+			return r;
 	return init_process;
 }
 

@@ -195,4 +195,3 @@ void oom_init(void);
 void signalfd_init(void);
 void process_run_init_entry(struct task *self);
 MUST_USE int pidfd_create(struct process *p, u32 flags, struct file **out);
-extern atomic_t subreapers;

@@ -24,9 +24,12 @@ void trap_bad_return(struct trapframe *tf);
 #define VEC_DOUBLE	8
 #define VEC_PROTECTION	13
 #define VEC_PAGE	14
+#define VEC_FPU		16
+#define VEC_SIMD	19
 #define VEC_MACHINE	18
 #define PF_PRESENT	1
 #define PF_WRITE	2
+#define PF_USER		4
 #define PF_RESERVED	8
 #define PF_FETCH	16
 
@@ -110,7 +113,8 @@ static void user_page_fault(struct trapframe *tf, u64 hw)
 	if (unlikely(hw & PF_RESERVED))
 		panic_trap(tf, "page table is corrupt at user address %#llx", (unsigned long long)addr);
 	irq_enable();
-	err = addr < USER_TOP ? vm_fault_user(addr, hw, true) : -EFAULT;
+	/* Without PF_USER the processor itself made the access (a descriptor table): nothing that could be resolved. */
+	err = addr < USER_TOP && (hw & PF_USER) ? vm_fault_user(addr, hw, true) : -EFAULT;
 	/* -EINTR: a fatal signal is waiting; the way back to user mode takes it. */
 	if (err && err != -EINTR)
 		proc_user_fault(tf, addr, hw, err);
@@ -123,6 +127,20 @@ static u64 take_dr6(void)
 	__asm__ volatile("mov %%db6, %0" : "=r"(v));
 	__asm__ volatile("mov %0, %%db6" :: "r"(0xffff0ff0ull));
 	return v;
+}
+
+/* Which unmasked floating-point exceptions are up (x87 and SSE order their bits alike).  Interrupts off. */
+static u64 fpu_exceptions(u32 vec)
+{
+	u32 mxcsr;
+	u16 status, control;
+
+	if (vec == VEC_SIMD) {
+		__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+		return mxcsr & ~(mxcsr >> 7) & 0x3f;
+	}
+	__asm__ volatile("fnstsw %0\n\tfnstcw %1" : "=m"(status), "=m"(control));
+	return status & ~(u32)control & 0x3f;
 }
 
 void trap_from_user(struct trapframe *tf, u32 vec)
@@ -145,6 +163,8 @@ void trap_from_user(struct trapframe *tf, u32 vec)
 		hw = take_dr6();
 		addr = tf->rip;
 	}
+	if (vec == VEC_FPU || vec == VEC_SIMD)
+		hw = fpu_exceptions(vec);
 	irq_enable();
 	proc_user_trap(tf, trap_kinds[vec], addr, hw);
 }
