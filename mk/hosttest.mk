@@ -13,13 +13,17 @@ HT_LIB_SRCS	:= $(wildcard tests/host/fake_*.c) kern/base/bitmap.c kern/base/fmt.
 		   kern/base/text.c kern/mem/buddy.c $(wildcard kern/core/uio.c)
 
 HT_CC		?= gcc
-FUZZ_CC		?= $(firstword $(foreach c,clang-22 clang,$(shell command -v $(c) 2>/dev/null)))
+# The first clang that has libFuzzer's runtime.
+FUZZ_CC		?= $(shell for c in clang clang-14 clang-16 clang-19 clang-22; do \
+			d=$$($$c -print-resource-dir 2>/dev/null) || continue; \
+			[ -z "$$(find $$d/lib -name 'libclang_rt.fuzzer*')" ] || { echo $$c; break; }; done)
 HT_GEN		:= build/gen
 HT_INC		:= -Itests/host/include $(patsubst %,-I%,$(wildcard kern/*/include)) -I$(HT_GEN) -Ikern
 HT_CFLAGS	:= -std=gnu2x -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -DSAKER_HOST -DSAKER_DEBUG \
 		   -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 		   -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_CFLAGS	:= $(HT_CFLAGS) -Wno-unknown-warning-option -Wno-unknown-attributes -Wno-unused-function -Wno-gnu-variable-sized-type-not-at-end
+# gcc is the compiler whose warnings count.
+FUZZ_CFLAGS	:= $(filter-out -W%,$(HT_CFLAGS)) -std=gnu2x -w
 
 ht_sources = $(shell sed -n 's/.*host-sources: *//p' $(1) | sed 's,\*/,,')
 

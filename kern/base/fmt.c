@@ -118,7 +118,7 @@ static void convert_number(struct out *o, const struct spec *sp, char conv, u64 
 		break;
 	}
 	case 'u': put_number(o, sp, v, 10, false, ""); break;
-	case 'o': put_number(o, sp, v, 8, false, sp->alt ? "0" : ""); break;
+	case 'o': put_number(o, sp, v, 8, false, sp->alt && v ? "0" : ""); break;
 	default: put_number(o, sp, v, 16, conv == 'X', sp->alt && v ? conv == 'X' ? "0X" : "0x" : "");
 	}
 }

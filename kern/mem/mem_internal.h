@@ -61,5 +61,5 @@ u64 kstack_trim(u64 keep);
 #define VMALLOC_END  (KVMALLOC_BASE + (1ull << 39))
 
 #define POISON_PAGE 0xaa
-#define POISON_SLAB 0x6b
+#define POISON_SLAB 0xf6b9a5d3c2917e8bull	/* no text looks like it */
 #define POISON_FRESH 0xcd		/* allocated, not written yet */

@@ -82,7 +82,10 @@ static inline u16 *slab_link(void *obj)
 #ifdef SAKER_DEBUG
 static void slab_poison(const struct slab_cache *c, void *obj)
 {
-	memset(obj, POISON_SLAB, c->size);
+	u64 *w = obj;
+
+	for (u32 i = 0; i < c->size / 8; i++)
+		w[i] = POISON_SLAB;
 }
 
 static bool slab_is_poisoned(const struct slab_cache *c, const void *obj)
@@ -90,7 +93,7 @@ static bool slab_is_poisoned(const struct slab_cache *c, const void *obj)
 	const u64 *w = obj;
 
 	for (u32 i = 1; i < c->size / 8; i++)
-		if (w[i] != POISON_SLAB * 0x0101010101010101ull)
+		if (w[i] != POISON_SLAB)
 			return false;
 	return true;
 }
