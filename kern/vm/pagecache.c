@@ -33,11 +33,13 @@ bool pagecache_is_backed(const struct vm_object *obj, u64 index)
 	return (obj->ops->fill_page || obj->ops->borrow_page) && index << PAGE_SHIFT < READ_ONCE(obj->backing_size);
 }
 
-/* Bytes of the page that its backing still provides: truncate may have cut it. */
+/* Bytes of the page that its backing still provides: all, unless truncate has cut it. */
 static u64 backed_bytes(const struct vm_object *obj, u64 index)
 {
 	u64 left = READ_ONCE(obj->backing_size) - (index << PAGE_SHIFT);
 
+	if (!(READ_ONCE(obj->flags) & VM_OBJECT_CUT))
+		return PAGE_SIZE;
 	return MIN(left, PAGE_SIZE);
 }
 
@@ -498,8 +500,10 @@ void vm_object_truncate(struct vm_object *obj, u64 size)
 		return;
 	}
 	WRITE_ONCE(obj->size, size);
-	if (obj->flags & VM_OBJECT_SWAPLESS || obj->ops->borrow_page)
-		WRITE_ONCE(obj->backing_size, MIN(obj->backing_size, size));
+	if ((obj->flags & VM_OBJECT_SWAPLESS || obj->ops->borrow_page) && size < obj->backing_size) {
+		bits_set(&obj->flags, VM_OBJECT_CUT);
+		WRITE_ONCE(obj->backing_size, size);
+	}
 	vm_object_content_changed(obj);
 	note_removal(obj);					/* inv. P3 */
 	rmap_unmap(obj, first, ~0ull >> PAGE_SHIFT, true, NULL);

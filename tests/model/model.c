@@ -684,6 +684,8 @@ static void begin_round(u64 seed)
 		ref.file[f].size = f ? 16 * PAGE_SIZE - (f == 1 ? 1024 : 0) : 0;
 		vm_object_init(&object[f], &file_ops[f], ref.file[f].size);
 		object[f].flags = VM_OBJECT_SWAPLESS;
+		if (f)
+			object[f].backing_size = ref.file[f].size;	/* as ramfs says it */
 		object[f].get_owner = object[f].put_owner = no_owner;
 		objects[f] = &object[f];
 		for (u32 i = 0; i < FILE_PAGES; i++)

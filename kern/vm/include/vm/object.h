@@ -33,6 +33,7 @@ struct vm_object_ops {
 };
 
 #define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, ramfs, shared anonymous): never reclaimed */
+#define VM_OBJECT_CUT	   (1u << 1)	/* truncate lowered backing_size: the page it cuts is copied, not borrowed */
 
 struct vm_object {
 	const struct vm_object_ops *ops;	/* const after init */
