@@ -121,11 +121,13 @@ void sched_set_state(enum thread_state s)
 void sched_block(void)
 {
 	struct thread *t = thread_current();
-	u64 irq = irq_save();
-	struct runq *rq = this_rq();
+	struct runq *rq;
 	u32 state;
-	u64 now;
+	u64 irq, now;
 
+	assert_may_sleep();
+	irq = irq_save();
+	rq = this_rq();
 	spin_lock(&rq->lock);
 	state = t->state;
 	if (state == THREAD_RUNNABLE) {

@@ -32,10 +32,12 @@ void smp_ipi_call(void)
 		u64 bits = READ_ONCE(in[w]) ? __atomic_exchange_n(&in[w], 0, __ATOMIC_SEQ_CST) : 0;
 
 		for (; bits; bits &= bits - 1) {
-			struct call_slot *s = per_cpu_ptr(&call_slot, w * 64 + (u32)__builtin_ctzll(bits));
+			u32 caller = w * 64 + (u32)__builtin_ctzll(bits);
+			struct call_slot *s = per_cpu_ptr(&call_slot, caller);
 
 			s->fn(s->arg);
-			atomic_dec(&s->left);
+			if (!atomic_add(&s->left, -1))
+				smp_wait_wake(caller);
 		}
 	}
 }
@@ -73,8 +75,7 @@ static void call_cpus(const u64 *mask, void (*fn)(void *arg), void *arg)
 			arch_ipi_call(c);
 	}
 	atomic_dec(&s->left);
-	while (atomic_read(&s->left))
-		cpu_relax();
+	SMP_WAIT(!atomic_read(&s->left));
 	memory_fence();
 }
 

@@ -53,7 +53,8 @@ struct thread {
 	u64 *affinity;			/* bitmap of cpu_count() bits; NULL: all */
 	void *stack;			/* kernel stack base, owned */
 	refcount_t refs;
-	void (*release)(struct thread *t);	/* last reference gone, off CPU: frees the container */
+	void (*release)(struct thread *t);	/* last reference gone, off CPU: frees the container.  May not sleep:
+						   the idle thread may be the one that drops it */
 	char name[16];
 	u64 exec_start_ns, run_ns;	/* run_ns: time on CPU so far */
 	u64 pick_ns;			/* when it last got the CPU: start of its slice */
