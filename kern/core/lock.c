@@ -1,5 +1,5 @@
 /*
- * Ticket spinlocks and, in debug builds, the rank checker.
+ * Spinlocks and, in debug builds, the rank checker.
  *
  * Rules checked (kinds and ranks from spec/lockorder.tbl):
  *  1. A lock's rank is above every lock held by the same flow of control
@@ -172,21 +172,12 @@ void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t)SPINLOCK_I
 
 static void take(spinlock_t *l) NO_LOCK_ANALYSIS
 {
-	u32 t = __atomic_fetch_add(&l->tickets, 0x10000, __ATOMIC_ACQUIRE);
-	u16 mine = t >> 16;
-
-	if (likely((u16)t == mine))
-		return;
-	while ((u16)__atomic_load_n(&l->tickets, __ATOMIC_ACQUIRE) != mine)
-		cpu_relax();
+	while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+		for (u32 n = 1; __atomic_load_n(&l->locked, __ATOMIC_RELAXED); n++)
+			cpu_spin(n);
 }
 
-static void give(spinlock_t *l) NO_LOCK_ANALYSIS
-{
-	u16 *serving = (u16 *)&l->tickets;	/* little endian: the low half */
-
-	__atomic_store_n(serving, *serving + 1, __ATOMIC_RELEASE);
-}
+static void give(spinlock_t *l) NO_LOCK_ANALYSIS { __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE); }
 
 void spin_lock(spinlock_t *l) NO_LOCK_ANALYSIS
 {
@@ -210,10 +201,7 @@ void spin_unlock(spinlock_t *l) NO_LOCK_ANALYSIS
 
 bool spin_try_lock(spinlock_t *l) NO_LOCK_ANALYSIS
 {
-	u32 t = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED);
-
-	if ((u16)t != (u16)(t >> 16) ||
-	    !__atomic_compare_exchange_n(&l->tickets, &t, t + 0x10000, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&l->locked, __ATOMIC_RELAXED) || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
 		return false;
 	held_push(l);
 	return true;
@@ -238,8 +226,6 @@ bool spin_is_held(const spinlock_t *l)
 #ifdef SAKER_DEBUG
 	return l->holder == cpu_id() + 1;
 #else
-	u32 t = __atomic_load_n(&l->tickets, __ATOMIC_RELAXED);
-
-	return (u16)t != (u16)(t >> 16);
+	return __atomic_load_n(&l->locked, __ATOMIC_RELAXED);
 #endif
 }

@@ -118,6 +118,7 @@ void lapic_send_nmi(u32 apic_id);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u32 page);
 void lapic_timer_setup(u64 hz);		/* after calibration; hz 0: TSC deadline */
+void lapic_timer_fired(void);		/* in its interrupt, before anyone programs the next */
 void lapic_timer_free_run(void);	/* counts down from ~0, masked: for calibration */
 u32 lapic_timer_count(void);
 void ioapic_init(void);

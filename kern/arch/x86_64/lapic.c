@@ -33,7 +33,7 @@ static volatile u8 *lapic_mmio READ_MOSTLY;
 static u64 timer_hz READ_MOSTLY;		/* 0: TSC deadline mode */
 static u64 timer_mult READ_MOSTLY;		/* ticks = ns * mult >> 32 */
 static bool timer_ready READ_MOSTLY;
-static DEFINE_PER_CPU(bool, timer_armed);
+static DEFINE_PER_CPU(u64, timer_when) = ~0ull;	/* what the hardware will fire for, ~0: nothing */
 
 static u32 reg_read(u32 reg)
 {
@@ -132,24 +132,18 @@ INIT_TEXT void lapic_timer_setup(u64 hz)
 	timer_lvt();
 }
 
+void lapic_timer_fired(void) { this_cpu_write(timer_when, ~0ull); }
+
 void arch_timer_program(u64 when_ns)
 {
 	u64 now, ticks;
 
 	if (!timer_ready)
 		return;
-	if (when_ns == ~0ull) {
-		/* Nothing to wait for: touch the hardware only if it would fire. */
-		if (!this_cpu_read(timer_armed))
-			return;
-		this_cpu_write(timer_armed, false);
-		if (timer_hz)
-			reg_write(REG_INITIAL, 0);
-		else
-			msr_write(MSR_TSC_DEADLINE, 0);
+	/* Later or never: the earlier interrupt may come, finds nothing due and asks again.  Writes are what costs. */
+	if (when_ns >= this_cpu_read(timer_when))
 		return;
-	}
-	this_cpu_write(timer_armed, true);
+	this_cpu_write(timer_when, when_ns);
 	if (!timer_hz) {
 		msr_write(MSR_TSC_DEADLINE, MAX(clock_ns_to_tsc(when_ns), (u64)1));
 		return;

@@ -4,8 +4,8 @@
  *
  * A flush of kernel translations is a generation: the asker raises it,
  * interrupts the others and waits until each has stored a value at least as
- * high.  The handler takes no lock, and a waiting CPU answers its own pending
- * flush in the loop, so any number of CPUs can ask at once.
+ * high.  The handler takes no lock and the asker waits with interrupts on, so
+ * any number of CPUs can ask at once.
  */
 #include <arch/cpu.h>
 #include <arch/smp.h>
@@ -95,6 +95,30 @@ INIT_TEXT u32 arch_smp_start(void)
 void arch_ipi_reschedule(u32 cpu) { lapic_send_ipi(platform.apic_ids[cpu], VEC_RESCHEDULE); }
 void arch_ipi_call(u32 cpu) { lapic_send_ipi(platform.apic_ids[cpu], VEC_CALL); }
 
+static DEFINE_PER_CPU(bool, wait_halted);
+
+void smp_wait_prepare(void)
+{
+	irq_disable();
+	__atomic_store_n(this_cpu_ptr(&wait_halted), true, __ATOMIC_SEQ_CST);
+}
+
+void smp_wait_halt(bool done)
+{
+	if (!done)
+		cpu_idle_wait();
+	irq_enable();
+	this_cpu_write(wait_halted, false);
+}
+
+void smp_wait_wake(u32 cpu)
+{
+	memory_fence();
+	if (READ_ONCE(*per_cpu_ptr(&wait_halted, cpu)))
+		arch_ipi_reschedule(cpu);
+}
+
+/* Who waits is not recorded: every CPU that halts in a wait looks again. */
 void smp_flush_ipi(void)
 {
 	u64 gen = __atomic_load_n(&flush_generation, __ATOMIC_SEQ_CST);
@@ -103,6 +127,9 @@ void smp_flush_ipi(void)
 		return;
 	mmu_flush_kernel_local();
 	__atomic_store_n(this_cpu_ptr(&flush_seen), gen, __ATOMIC_SEQ_CST);
+	for_each_cpu(c)
+		if (c != cpu_id())
+			smp_wait_wake(c);
 }
 
 #define FLUSH_PAGES_MAX 32
@@ -117,6 +144,28 @@ static void flush_own(u64 start, u64 end)
 		mmu_flush_page(va);
 }
 
+static bool has_flushed(u32 cpu, u64 gen)
+{
+	return __atomic_load_n(per_cpu_ptr(&flush_seen, cpu), __ATOMIC_SEQ_CST) >= gen;
+}
+
+static void wait_flushed(u32 cpu, u64 gen)
+{
+	u64 irq;
+
+	if (irq_enabled()) {
+		SMP_WAIT(has_flushed(cpu, gen));
+		return;
+	}
+	/* Boot code only.  Another CPU may be waiting for us in the same way. */
+	while (!has_flushed(cpu, gen)) {
+		irq = irq_save();
+		smp_flush_ipi();
+		irq_restore(irq);
+		cpu_relax();
+	}
+}
+
 void smp_flush_kernel(u64 start, u64 end)
 {
 	u64 gen, irq;
@@ -128,14 +177,9 @@ void smp_flush_kernel(u64 start, u64 end)
 	for_each_cpu(c)
 		if (c != cpu_id())
 			lapic_send_ipi(platform.apic_ids[c], VEC_FLUSH);
-	for_each_cpu(c) {
-		while (c != cpu_id() && __atomic_load_n(per_cpu_ptr(&flush_seen, c), __ATOMIC_SEQ_CST) < gen) {
-			irq = irq_save();
-			smp_flush_ipi();
-			irq_restore(irq);
-			cpu_relax();
-		}
-	}
+	for_each_cpu(c)
+		if (c != cpu_id())
+			wait_flushed(c, gen);
 }
 
 void arch_stop_others(void)

@@ -79,6 +79,7 @@ static void interrupt(u32 vec)
 	switch (vec) {
 	case VEC_TIMER:
 		lapic_eoi();
+		lapic_timer_fired();
 		timer_interrupt();
 		break;
 	case VEC_RESCHEDULE:

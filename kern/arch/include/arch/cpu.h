@@ -25,6 +25,14 @@ static inline bool irq_enabled(void)
 	return f & 0x200;
 }
 static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+/* In turn n of a waiting loop.  PAUSE leaves the emulated CPU's loop, and the guest, under some hypervisors: not too often. */
+static inline void cpu_spin(u32 n)
+{
+	if (!(n & 63))
+		cpu_relax();
+	else
+		__asm__ volatile("" ::: "memory");
+}
 /* Enables interrupts and waits for one, with no window in between. */
 static inline void cpu_idle_wait(void) { __asm__ volatile("sti; hlt" ::: "memory"); }
 NORETURN void cpu_halt_forever(void);

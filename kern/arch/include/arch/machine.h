@@ -29,7 +29,7 @@ void arch_init_secondary(u32 cpu);		/* first thing in kernel_main_secondary() */
 /* After arch_smp_start(): unmaps init text and data and hands their frames [start, end) over. */
 void arch_init_memory_release(void (*release)(u64 start, u64 end));
 void arch_early_putc(char c);			/* polled serial: panic and very early boot only */
-void arch_timer_program(u64 when_ns);		/* next local timer interrupt (monotonic ns; ~0: none) */
+void arch_timer_program(u64 when_ns);		/* next local timer interrupt (monotonic ns; ~0: none), at the latest */
 u64 arch_clock_ns(void);			/* monotonic since boot */
 u64 arch_rtc_seconds(void);			/* wall clock at boot, seconds since 1970 */
 u64 arch_boot_wall_ns(void);			/* the same in nanoseconds, as exactly as the machine knows */

@@ -16,9 +16,12 @@
 #include <base/atomic.h>
 #include <core/lockrank.h>	/* generated: enum lock_rank { LR_ZONE = 84, ... }, LOCK_RANK_NAMES */
 
-/* FIFO ticket lock: next ticket in the high half, ticket being served in the low. */
+/*
+ * Test and set, not FIFO: in a virtual machine the next in line is often not running, and with tickets everybody
+ * behind it would wait for the host to schedule it.
+ */
 typedef struct CAPABILITY("spinlock") spinlock {
-	u32 tickets;
+	u32 locked;
 	u16 rank;		/* const after init */
 	u16 holder;		/* debug: cpu + 1 of the holder, 0: free */
 } spinlock_t;
