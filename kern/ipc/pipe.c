@@ -165,6 +165,7 @@ static i64 pipe_read(struct file *f, struct uio *dst, u64 *pos)
 	if (!dst->resid)
 		return 0;
 	mutex_lock(&p->lock);
+	bool slept = pipe_empty(p);
 	i64 ret = pipe_wait_data(p, f->flags & O_NONBLOCK);
 
 	if (ret) {
@@ -174,12 +175,12 @@ static i64 pipe_read(struct file *f, struct uio *dst, u64 *pos)
 	bool was_full = pipe_full(p);
 
 	ret = read_slots(p, dst);
-	bool more = !pipe_empty(p);
+	bool pass_on = slept && !pipe_empty(p);	/* only who used up a wake-up passes it on: epoll's edges stay true */
 
 	mutex_unlock(&p->lock);
 	if (was_full && ret >= 0)
 		pipe_wake_writers(p);
-	if (more)
+	if (pass_on)
 		pipe_wake_readers(p);
 	return ret;
 }
@@ -262,13 +263,14 @@ static i64 pipe_write(struct file *f, struct uio *src, u64 *pos)
 	if (!src->resid)
 		return 0;
 	mutex_lock(&p->lock);
+	bool slept = pipe_full(p);
 	i64 ret = write_locked(p, f, src);
-	bool more_room = !pipe_full(p);
+	bool pass_on = slept && !pipe_full(p);
 
 	mutex_unlock(&p->lock);
 	if (ret > 0)
 		pipe_wake_readers(p);
-	if (more_room && waitq_active(&p->wr_wait))
+	if (pass_on)
 		pipe_wake_writers(p);
 	return ret;
 }

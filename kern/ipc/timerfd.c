@@ -157,7 +157,7 @@ int timerfd_create_file(u32 clock, u32 flags, struct file **out)
 	waitq_init(&t->wait);
 	timer_init(&t->timer, timerfd_fire);
 	t->real = clock == CLK_REALTIME || clock == CLK_REALTIME_ALARM;
-	*out = file_create_anon(&timerfd_fops, "anon_inode:[timerfd]", FILE_READ | FILE_STREAM, 2 | (flags & O_NONBLOCK), t);
+	*out = file_create_anon(&timerfd_fops, "anon_inode:[timerfd]", FILE_READ | FILE_WRITE | FILE_STREAM, 2 | (flags & O_NONBLOCK), t);
 	if (!*out) {
 		kfree(t);
 		return -ENOMEM;

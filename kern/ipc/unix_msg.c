@@ -205,13 +205,19 @@ static int deliver(struct usock *to, struct unix_msg *msg, bool stream)
 	return 0;
 }
 
+/* A sender may go on until its buffer is used up; poll says "writable" below a quarter (unix_writable). */
+static bool has_space(const struct usock *u)
+{
+	return (u32)atomic_read(&u->wmem) < u->base.sndbuf;
+}
+
 static int wait_space(struct usock *u, struct usock *peer, u32 flags)
 {
-	if (unix_writable(u))
+	if (has_space(u))
 		return 0;
 	if (flags & MSG_DONTWAIT)
 		return -EAGAIN;
-	int err = waitq_wait_intr_until(&u->space_wait, unix_writable(u) || (READ_ONCE(u->shutdown) & SHUT_SEND) ||
+	int err = waitq_wait_intr_until(&u->space_wait, has_space(u) || (READ_ONCE(u->shutdown) & SHUT_SEND) ||
 					READ_ONCE(peer->state) == UNIX_CLOSED, sock_deadline(u->base.snd_timeout_ns));
 
 	return err == -ETIMEDOUT ? -EAGAIN : err;
