@@ -322,6 +322,31 @@ i64 sys_pidfd_open(struct task *self, i32 pid, u32 flags)
 	return err ? err : fd_install_new(self, f, true);
 }
 
+i64 sys_pidfd_getfd(struct task *self, int pidfd, int fd, u32 flags)
+{
+	struct process *p;
+	struct file *f = NULL;
+	struct fdtable *fds;
+
+	if (flags)
+		return -EINVAL;
+	AUTO_FD r = fd_use(self, pidfd);
+	p = r.file ? pidfd_process(r.file) : NULL;
+	if (!p)
+		return -EBADF;
+	AUTO(task) t = process_thread_next(p, 0);
+	if (!t)
+		return -ESRCH;
+	if (!process_may_inspect(self->vfs.cred, p))
+		return -EPERM;
+	fds = task_fdtable_get(t);
+	if (!fds)
+		return -ESRCH;
+	f = fdtable_file(fds, fd, true);
+	fdtable_put(fds);
+	return f ? fd_install_new(self, f, true) : -EBADF;
+}
+
 i64 sys_personality(struct task *self, u32 persona)
 {
 	u32 old = self->personality;

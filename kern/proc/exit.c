@@ -47,12 +47,13 @@ static void exit_files(struct task *self)
 	struct fdtable *fds = self->vfs.fds;
 	struct fs_view *fs = self->vfs.fs;
 
-	if (fds)
-		fdtable_put(fds);
+	/* Gone from view before the reference goes: task_fdtable_get() relies on it. */
 	spin_lock(&self->proc->lock);
 	self->vfs.fds = NULL;
 	self->vfs.fs = NULL;
 	spin_unlock(&self->proc->lock);
+	if (fds)
+		fdtable_put(fds);
 	if (fs)
 		fs_view_put(fs);
 }

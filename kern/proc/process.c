@@ -391,6 +391,18 @@ void task_commit_cred(struct task *self, struct cred *cr)
 	retire_cred(old);
 }
 
+struct fdtable *task_fdtable_get(struct task *t)
+{
+	GUARD_SPIN(&t->proc->lock);
+	return t->vfs.fds ? fdtable_get(t->vfs.fds) : NULL;
+}
+
+struct fs_view *task_fs_view_get(struct task *t)
+{
+	GUARD_SPIN(&t->proc->lock);
+	return t->vfs.fs ? fs_view_get(t->vfs.fs) : NULL;
+}
+
 /* --- start-up ------------------------------------------------------------ */
 
 void proc_init(void)

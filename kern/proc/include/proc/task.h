@@ -136,6 +136,10 @@ struct task *task_get(struct task *t);
 void task_put(struct task *t);
 /* New reference to the credentials of any task (its own: self->vfs.cred needs none). */
 const struct cred *task_cred_get(struct task *t);
+/* Descriptor table and fs_view of any task: new references; NULL after its exit.  (The owner changes them under
+ * process.lock.) */
+struct fdtable *task_fdtable_get(struct task *t);
+struct fs_view *task_fs_view_get(struct task *t);
 struct process *process_get(struct process *p);
 void process_put(struct process *p);
 /* New references; NULL: no such. */
