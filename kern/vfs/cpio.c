@@ -81,6 +81,7 @@ static int parse(const u8 *p, u64 left, struct cpio_entry *e, u64 *used, const c
 		return fail(why, "a name does not end with a NUL");
 	if (f[6] && (data > left || f[6] > left - data))
 		return fail(why, "the archive ends inside a file");
+	data = MIN(data, left);		/* no data: the padding may be missing too */
 	*e = (struct cpio_entry){
 		.name = (const char *)p + HEADER, .data = p + data, .size = f[6],
 		.ino = f[0], .mode = f[1], .uid = f[2], .gid = f[3], .nlink = f[4], .mtime = f[5],

@@ -140,6 +140,17 @@ static int put_data(struct unpack *u, struct vnode *vn, const struct cpio_entry 
 	return 0;
 }
 
+/* What stands under the name now; -EEXIST when it could not be moved out of the way. */
+static int walk_to_kind(struct unpack *u, const char *name, u32 fmt, struct path *p)
+{
+	int err = vfs_walk(&u->caller, AT_FDCWD, name, 0, p);
+
+	if (err || (p->dentry->vnode->mode & S_IFMT) == fmt)
+		return err;
+	path_put(p);
+	return -EEXIST;
+}
+
 static int find_or_create(struct unpack *u, const struct cpio_entry *e, struct path *p)
 {
 	struct seen *s = e->nlink > 1 ? seen_find(u, e) : NULL;
@@ -158,9 +169,7 @@ static int find_or_create(struct unpack *u, const struct cpio_entry *e, struct p
 	err = vfs_mknod(&u->caller, AT_FDCWD, e->name, S_IFREG | (e->mode & 07777), 0);
 	if (err && err != -EEXIST)
 		return err;
-	err = vfs_walk(&u->caller, AT_FDCWD, e->name, 0, p);
-	if (!err && p->dentry->vnode->object.size)
-		err = vfs_truncate(&u->caller, p, 0);
+	err = walk_to_kind(u, e->name, S_IFREG, p);
 	if (!err && e->nlink > 1)
 		seen_add(u, e, p);
 	return err;
@@ -174,7 +183,7 @@ static int add_file(struct unpack *u, const struct cpio_entry *e)
 	if (err)
 		return err;
 	set_owner(&p, e);
-	if (e->size && p.dentry->vnode->object.size)
+	if (p.dentry->vnode->object.size && (e->size || e->nlink <= 1))
 		err = vfs_truncate(&u->caller, &p, 0);
 	if (!err)
 		err = put_data(u, p.dentry->vnode, e);
@@ -193,7 +202,7 @@ static int add_dir(struct unpack *u, const struct cpio_entry *e)
 	err = vfs_mkdir(&u->caller, AT_FDCWD, e->name, 0777);
 	if (err && err != -EEXIST)
 		return err;
-	err = vfs_walk(&u->caller, AT_FDCWD, e->name, 0, &p);
+	err = walk_to_kind(u, e->name, S_IFDIR, &p);
 	if (err)
 		return err;
 	set_owner(&p, e);
