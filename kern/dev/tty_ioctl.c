@@ -164,7 +164,7 @@ static i64 set_pgrp(struct tty *t, uptr_t src)
 	if (pgrp < 0)
 		return -EINVAL;
 	if (!tty_proc->pgid_in_session((u32)pgrp, t->session))
-		return -EPERM;
+		return tty_proc->pgid_exists((u32)pgrp) ? -EPERM : -ESRCH;
 	WRITE_ONCE(t->pgrp, (u32)pgrp);
 	return 0;
 }

@@ -428,6 +428,15 @@ static bool op_pgid_in_session(u32 pgid, u32 sid)
 	return s && s->group && s->group->session->sid == sid;
 }
 
+static bool op_pgid_exists(u32 pgid)
+{
+	struct pid_slot *s;
+
+	GUARD_SPIN(&proc_table_lock);
+	s = pid_slot(pgid);
+	return s && (s->task || s->group || s->session);
+}
+
 /* The line went down: the leader hears of it and the session has no terminal any more. */
 static void op_session_hangup(struct tty *t, u32 sid)
 {
@@ -455,7 +464,7 @@ static const struct tty_proc_ops tty_ops = {
 	.signal_pgrp = op_signal_pgrp, .check_background = op_check_background, .current_tty = op_current_tty,
 	.current_pgid = op_current_pgid, .current_sid = op_current_sid, .current_is_leader = op_current_is_leader,
 	.set_session_tty = op_set_session_tty, .clear_session_tty = op_clear_session_tty,
-	.pgid_in_session = op_pgid_in_session, .session_hangup = op_session_hangup,
+	.pgid_in_session = op_pgid_in_session, .pgid_exists = op_pgid_exists, .session_hangup = op_session_hangup,
 };
 
 void group_init(void)

@@ -123,7 +123,7 @@ static int open_common(struct vfs_caller *c, const struct path *p, u32 flags, st
 	if (!f)
 		return -ENOMEM;
 	f->cred = cred_get(caller_cred(c));
-	f->flags = (flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)) | O_LARGEFILE;
+	f->flags = (flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)) | O_LARGEFILE;
 	f->path = *p;
 	path_get(p);
 	f->vnode = vnode_get(vn);
@@ -150,6 +150,7 @@ static int open_common(struct vfs_caller *c, const struct path *p, u32 flags, st
 			return err;
 		}
 	}
+	f->flags &= ~O_NOCTTY;			/* only a terminal's open looks at it */
 	*out = MOVE(f);
 	return 0;
 }

@@ -35,6 +35,7 @@ struct tty_proc_ops {		/* all in thread context, no tty lock held */
 	int (*set_session_tty)(struct tty *t, bool steal);	/* TIOCSCTTY: -EPERM */
 	int (*clear_session_tty)(struct tty *t);		/* TIOCNOTTY, leader's exit */
 	bool (*pgid_in_session)(u32 pgid, u32 sid);
+	bool (*pgid_exists)(u32 pgid);				/* anything goes by that number */
 	void (*session_hangup)(struct tty *t, u32 sid);		/* the line went down: leader is told, session has no tty any more */
 };
 extern const struct tty_proc_ops *tty_proc;
