@@ -208,6 +208,8 @@ static void stats_add(struct sched_stats *out, struct runq *rq, u64 now)
 	out->forks += rq->forks;
 	out->running += rq->online && rq->current != &rq->idle;
 	out->runnable += rq->nr;
+	out->delay_ns += rq->delay_ns;
+	out->delay_max_ns = MAX(out->delay_max_ns, rq->delay_max_ns);
 	out->idle_ns += rq->idle.run_ns;
 	u64 user = share(rq->busy_ns, rq->user_sample_ns, rq->user_sample_ns + rq->sys_sample_ns);
 

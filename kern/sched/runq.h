@@ -58,6 +58,7 @@ struct runq {
 	struct timer slice_timer;
 	i64 nr_uninterruptible;			/* went to sleep here minus woken here; meaningful summed up */
 	u64 switches, wakeups, steals, ipis, forks;
+	u64 delay_ns, delay_max_ns;		/* from wake-up or preemption until it ran */
 	u64 busy_ns, user_sample_ns, sys_sample_ns;
 } ALIGNED(64);
 

@@ -1,38 +1,48 @@
 /*
- * Reader/writer lock, phase-fair: writers go before new readers, but a writer
- * that leaves lets those readers in that wait already.  So neither starves.
+ * Reader/writer lock.  Whoever finds it free takes it, even past waiters: a
+ * lock that is always handed to a sleeper is idle for a wake-up's time at every
+ * change of hands.  A waiter that has waited for STARVE_NS says so, and then
+ * goes first.
  *
  * state:  READERS   how many hold it for reading
  *         WRITER    held for writing
- *         RWAIT     readers sleep (readers_waiting > 0)
- *         RTURN     it is the waiting readers' turn: they pass waiting writers
- *         WWAIT     how many writers wait
- * readers_waiting, RWAIT and RTURN change together under wait.lock; the last
- * waiting reader that gets in ends the turn.
+ *         RWAIT     readers sleep	(with readers_waiting, under wait.lock)
+ *         WWAIT     writers sleep	(with writers_waiting, under wait.lock)
+ *         RTURN     a reader starves: writers keep out
+ *         WTURN     a writer starves: new readers keep out
+ * A starving reader passes WTURN, so both bits together are no deadlock.  Who
+ * starved clears its bit as it gets in; others set it again when they look next.
+ * Every release that leaves the lock free wakes all readers and one writer.
  */
+#include <arch/cpu.h>
 #include <base/errno.h>
+#include <core/clock.h>
 #include <sched/mutex.h>
 
-#define READER	  1ll
-#define READERS	  0xffffffll
-#define WRITER	  (1ll << 24)
-#define RWAIT	  (1ll << 25)
-#define RTURN	  (1ll << 26)
-#define WWAIT_ONE (1ll << 32)
-#define WWAIT	  (~0ll << 32)
+#define READER	 1ll
+#define READERS	 0xffffffll
+#define WRITER	 (1ll << 24)
+#define RWAIT	 (1ll << 25)
+#define WWAIT	 (1ll << 26)
+#define RTURN	 (1ll << 27)
+#define WTURN	 (1ll << 28)
+
+#define STARVE_NS 2000000ull
+#define SPINS	  200u
 
 void rwlock_init(rwlock_t *l, enum lock_rank rank)
 {
 	atomic64_set(&l->state, 0);
 	l->writer = 0;
 	l->readers_waiting = 0;
+	l->writers_waiting = 0;
 	l->rank = (u16)rank;
 	waitq_init(&l->wait);
 }
 
-static inline bool state_cas(rwlock_t *l, i64 old, i64 new)
+static inline bool state_cas(rwlock_t *l, i64 *old, i64 new)
 {
-	return __atomic_compare_exchange_n(&l->state.v, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&l->state.v, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 static inline void state_or(rwlock_t *l, i64 bits)
@@ -45,28 +55,71 @@ static inline void state_clear(rwlock_t *l, i64 bits)
 	(void)__atomic_fetch_and(&l->state.v, ~bits, __ATOMIC_SEQ_CST);
 }
 
-/* waited: this reader is one of readers_waiting and may use their turn. */
-static bool read_take(rwlock_t *l, bool waited)
+static inline bool take(rwlock_t *l, bool write, bool starving)
 {
+	i64 keep_out = write ? READERS | WRITER | RTURN : starving ? WRITER : WRITER | WTURN;
 	i64 s = atomic64_read(&l->state);
 
-	for (;;) {
-		if (s & WRITER || ((s & WWAIT) && !(waited && s & RTURN)))
+	do {
+		if (s & keep_out)
 			return false;
-		if (__atomic_compare_exchange_n(&l->state.v, &s, s + READER, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			return true;
-	}
+	} while (!state_cas(l, &s, (write ? s | WRITER : s + READER) & ~(starving ? (write ? WTURN : RTURN) : 0)));
+	return true;
 }
 
-static void reader_waits(rwlock_t *l, bool begin)
+static void waiting(rwlock_t *l, bool write, i32 by)
 {
 	GUARD_IRQ(&l->wait.lock);
-	if (begin) {
-		if (l->readers_waiting++ == 0)
-			state_or(l, RWAIT);
-	} else if (--l->readers_waiting == 0) {
-		state_clear(l, RWAIT | RTURN);
+	u32 *n = write ? &l->writers_waiting : &l->readers_waiting;
+	i64 bit = write ? WWAIT : RWAIT;
+
+	*n += (u32)by;
+	if (*n)
+		state_or(l, bit);
+	else
+		state_clear(l, bit);
+}
+
+/* The holder mostly runs on another CPU and is soon done. */
+static bool spin(rwlock_t *l, bool write)
+{
+	for (u32 i = 0; i < SPINS && cpu_count() > 1; i++) {
+		if (take(l, write, false))
+			return true;
+		cpu_relax();
 	}
+	return false;
+}
+
+static NOINLINE void lock_slow(rwlock_t *l, bool write)
+{
+	bool starving = false;
+	struct waiter w;
+	u64 since;
+
+	if (spin(l, write))
+		return;
+	since = clock_mono_ns();
+	waiter_init(&w);
+	w.exclusive = write;
+	waiting(l, write, 1);
+	waitq_add(&l->wait, &w);
+	for (;;) {
+		sched_set_state(THREAD_SLEEP);
+		if (take(l, write, starving))
+			break;
+		if (!starving && clock_mono_ns() - since > STARVE_NS)
+			starving = true;
+		if (starving) {
+			state_or(l, write ? WTURN : RTURN);
+			if (take(l, write, true))
+				break;
+		}
+		sched_block();
+	}
+	sched_set_state(THREAD_RUNNABLE);
+	waitq_remove(&l->wait, &w);
+	waiting(l, write, -1);
 }
 
 static void rwlock_wake(rwlock_t *l)
@@ -74,66 +127,17 @@ static void rwlock_wake(rwlock_t *l)
 	waitq_wake_one(&l->wait);	/* all readers (not exclusive) and one writer */
 }
 
-static NOINLINE void read_slow(rwlock_t *l)
-{
-	struct waiter w;
-
-	waiter_init(&w);
-	reader_waits(l, true);
-	waitq_add(&l->wait, &w);
-	for (;;) {
-		sched_set_state(THREAD_SLEEP);
-		if (read_take(l, true))
-			break;
-		sched_block();
-	}
-	sched_set_state(THREAD_RUNNABLE);
-	waitq_remove(&l->wait, &w);
-	reader_waits(l, false);
-}
-
-static bool write_take(rwlock_t *l, i64 waiting)
-{
-	i64 s = atomic64_read(&l->state);
-
-	for (;;) {
-		if (s & (READERS | WRITER | RTURN))
-			return false;
-		if (__atomic_compare_exchange_n(&l->state.v, &s, (s | WRITER) - waiting, false, __ATOMIC_SEQ_CST,
-						__ATOMIC_RELAXED))
-			return true;
-	}
-}
-
-static NOINLINE void write_slow(rwlock_t *l)
-{
-	struct waiter w;
-
-	waiter_init(&w);
-	w.exclusive = true;
-	(void)__atomic_fetch_add(&l->state.v, WWAIT_ONE, __ATOMIC_SEQ_CST);
-	waitq_add(&l->wait, &w);
-	for (;;) {
-		sched_set_state(THREAD_SLEEP);
-		if (write_take(l, WWAIT_ONE))
-			break;
-		sched_block();
-	}
-	sched_set_state(THREAD_RUNNABLE);
-	waitq_remove(&l->wait, &w);
-}
-
 void rwlock_read(rwlock_t *l)
 {
 	assert_may_sleep();
 	lockrank_acquire(l, l->rank, false);
-	if (unlikely(!read_take(l, false)))
-		read_slow(l);
+	if (unlikely(!take(l, false, false)))
+		lock_slow(l, false);
 }
 
 bool rwlock_try_read(rwlock_t *l)
 {
-	if (!read_take(l, false))
+	if (!take(l, false, false))
 		return false;
 	lockrank_acquire(l, l->rank, true);
 	return true;
@@ -146,7 +150,7 @@ void rwlock_read_end(rwlock_t *l)
 	lockrank_release(l, l->rank);
 	s = atomic64_add(&l->state, -READER);
 	ASSERT((s & READERS) != READERS);
-	if (unlikely(!(s & READERS) && s & WWAIT))
+	if (unlikely(!(s & READERS) && s & (RWAIT | WWAIT)))
 		rwlock_wake(l);
 }
 
@@ -155,8 +159,8 @@ static void write_common(rwlock_t *l, bool nested)
 	assert_may_sleep();
 	ASSERT(!rwlock_is_held_write(l));
 	lockrank_acquire(l, l->rank, nested);
-	if (unlikely(!state_cas(l, 0, WRITER)))
-		write_slow(l);
+	if (unlikely(!take(l, true, false)))
+		lock_slow(l, true);
 	l->writer = (u64)thread_current();
 }
 
@@ -172,7 +176,7 @@ void rwlock_write_nested(rwlock_t *l)
 
 bool rwlock_try_write(rwlock_t *l)
 {
-	if (!write_take(l, 0))
+	if (!take(l, true, false))
 		return false;
 	lockrank_acquire(l, l->rank, true);
 	l->writer = (u64)thread_current();
@@ -181,18 +185,14 @@ bool rwlock_try_write(rwlock_t *l)
 
 void rwlock_write_end(rwlock_t *l)
 {
+	i64 s;
+
 	ASSERT(rwlock_is_held_write(l));
 	l->writer = 0;
 	lockrank_release(l, l->rank);
-	if (likely(state_cas(l, WRITER, 0)))
-		return;
-	{
-		GUARD_IRQ(&l->wait.lock);
-		if (l->readers_waiting)
-			state_or(l, RTURN);
-		state_clear(l, WRITER);
-	}
-	rwlock_wake(l);
+	s = __atomic_fetch_and(&l->state.v, ~WRITER, __ATOMIC_SEQ_CST);
+	if (unlikely(s & (RWAIT | WWAIT)))
+		rwlock_wake(l);
 }
 
 bool rwlock_is_held(const rwlock_t *l)

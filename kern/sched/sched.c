@@ -78,6 +78,13 @@ void sched_switch(struct runq *rq, u64 now)
 		return;
 	}
 	next->exec_start_ns = now;
+	if (next != &rq->idle) {
+		u64 delay = now > next->wake_ns ? now - next->wake_ns : 0;
+
+		next->delay_ns += delay;
+		rq->delay_ns += delay;
+		rq->delay_max_ns = MAX(rq->delay_max_ns, delay);
+	}
 	next->on_cpu = true;
 	rq->current = next;
 	rq->prev = prev;

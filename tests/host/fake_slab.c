@@ -15,14 +15,16 @@ struct header {
 static void *object_alloc(usize size, usize align, bool zero)
 {
 	usize lead = MAX(align, sizeof(struct header));
+	void *mem = NULL;
 	char *raw;
 	struct header *h;
 
 	if (host_alloc_should_fail() || size > 4u << 20)
 		return NULL;
-	raw = aligned_alloc(MAX(lead, 16ul), ALIGN_UP(lead + size, MAX(lead, 16ul)));
-	if (!raw)
+	/* The exact size, so that one byte too far is an error. */
+	if (posix_memalign(&mem, lead, lead + size))
 		abort();
+	raw = mem;
 	h = (struct header *)(raw + lead) - 1;
 	*h = (struct header){ .size = size, .magic = MAGIC, .pad = { lead } };
 	memset(raw + lead, zero ? 0 : 0xcd, size);
@@ -43,19 +45,25 @@ void kfree(void *p)
 	free((char *)p - h->pad[0]);
 }
 
+/* As the kernel's: powers of two up to 64 naturally, more than 2048 bytes in whole pages. */
+static usize natural_align(usize size)
+{
+	return size > 2048 ? PAGE_SIZE : IS_POW2(size) ? MIN(MAX(size, 16ul), 64ul) : 16;
+}
+
 void *kmalloc(usize size)
 {
 	assert_may_sleep();
-	return object_alloc(size, 16, false);
+	return object_alloc(size, natural_align(size), false);
 }
 
 void *kzalloc(usize size)
 {
 	assert_may_sleep();
-	return object_alloc(size, 16, true);
+	return object_alloc(size, natural_align(size), true);
 }
 
-void *kmalloc_atomic(usize size) { return object_alloc(size, 16, true); }
+void *kmalloc_atomic(usize size) { return object_alloc(size, natural_align(size), true); }
 usize kmalloc_size(const void *p) { return ((const struct header *)p - 1)->size; }
 
 void *kmemdup(const void *p, usize n)

@@ -1,6 +1,7 @@
 /*
  * Sleeping locks: mutex and reader/writer lock.  Ranks as spinlocks, class of
- * kind sleep.  Writers are preferred; a writer never starves.  Not recursive.
+ * kind sleep.  Readers and writers take what is free at once; who has waited for
+ * 2 ms goes first, so neither starves.  Not recursive.
  * Uncontended paths are one atomic operation.  Context: threads only.
  */
 #pragma once
@@ -16,7 +17,7 @@ typedef struct CAPABILITY("mutex") mutex {
 typedef struct CAPABILITY("rwlock") rwlock {
 	atomic64_t state;	/* see rwlock.c */
 	u64 writer;		/* thread that holds it for writing; its own */
-	u32 readers_waiting;	/* wait.lock */
+	u32 readers_waiting, writers_waiting;	/* wait.lock */
 	struct waitq wait;
 	u16 rank;
 } rwlock_t;

@@ -45,6 +45,7 @@ struct sched_stats {
 	u64 switches, wakeups, steals, ipis, forks;
 	u64 running, runnable, load_1, load_5, load_15;	/* loads in 1/65536 */
 	u64 idle_ns, user_ns, sys_ns, irq_ns;
+	u64 delay_ns, delay_max_ns;	/* queued before running: sum, largest */
 };
 void sched_stats(u32 cpu, struct sched_stats *out);	/* cpu ~0u: all */
 

@@ -62,7 +62,8 @@ struct thread {
 	u64 user_ns, sys_ns;		/* samples: run time charged to what an interrupt found running */
 	u64 user_told, sys_told;	/* last answer of sched_thread_times(): neither goes back */
 	u64 nvcsw, nivcsw;
-	u64 wake_ns;
+	u64 wake_ns;			/* when it was queued last */
+	u64 delay_ns;			/* time spent queued (run_delay of /proc/PID/schedstat) */
 	u32 held_locks;			/* debug: sleeping locks held */
 	struct lockrank_held held[LOCKRANK_DEPTH];	/* debug */
 	void *aspace;			/* struct aspace of a user thread, NULL for workers: loaded at switch via sched_aspace_switch */
