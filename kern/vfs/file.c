@@ -225,7 +225,7 @@ i64 file_generic_lseek(struct file *f, i64 off, int whence, u64 eof)
 		return -EINVAL;
 	}
 	if (__builtin_add_overflow(base, off, &off))
-		return -EOVERFLOW;
+		return -EINVAL;
 	if (off < 0)
 		return -EINVAL;
 	f->pos = (u64)off;
