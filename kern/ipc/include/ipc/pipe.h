@@ -7,6 +7,8 @@
 
 #include <vfs/vfs.h>
 
+struct uio_seg;
+
 #define PIPE_BUF_SIZE 4096u
 #define PIPE_DEFAULT_SLOTS 16u
 
