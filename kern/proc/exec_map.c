@@ -118,10 +118,11 @@ static int map_segments(struct exec_ctx *x, struct file *f, const struct exec_pl
 static bool bias_below(const struct exec_plan *plan, u64 top, u64 *bias)
 {
 	u64 span = plan->max - plan->min;
+	u64 align = plan->align < 1ull << 40 ? plan->align : PAGE_SIZE;	/* absurd ones are not honoured */
 
 	if (!plan->nsegments || span >= top)
 		return false;
-	*bias = ALIGN_DOWN(top - span, plan->align < 1ull << 40 ? plan->align : PAGE_SIZE) - ALIGN_DOWN(plan->min, plan->align < 1ull << 40 ? plan->align : PAGE_SIZE);
+	*bias = ALIGN_DOWN(top - span, align) - ALIGN_DOWN(plan->min, align);
 	return true;
 }
 
