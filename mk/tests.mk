@@ -26,17 +26,17 @@ GUEST_LINK_PIE	:= -fPIE -static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,te
 GUEST_PROGS	:= $(GUEST_NAMES:%=$(GUEST_OUT)/bin/%) $(GUEST_GLIBC:%=$(GUEST_OUT)/bin/%.glibc)
 
 .PHONY: guest-tests
-guest-tests: $(GUEST_PROGS) $(GUEST_OUT)/run-all $(GUEST_OUT)/list
+guest-tests: $(GUEST_OUT)/root.cpio
 
 $(GUEST_OUT)/bin/%.glibc: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
 	@mkdir -p $(@D)
-	$(GUEST_GLIBC_CC) $(GUEST_CFLAGS) -static -s -o $@ $< $(GUEST_DIR)/tap.c
+	$(GUEST_GLIBC_CC) $(GUEST_CFLAGS) -static -s -o $@ $< $(GUEST_DIR)/tap.c -lm
 
 $(GUEST_OUT)/bin/%: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
 	@mkdir -p $(@D)
 	$(GUEST_MUSL_CC) $(GUEST_CFLAGS) $(GUEST_MUSL_INC) \
 		$(if $(filter $*,$(GUEST_PIE)),$(GUEST_LINK_PIE),$(GUEST_LINK)) \
-		-s -o $@ $< $(GUEST_DIR)/tap.c
+		-s -o $@ $< $(GUEST_DIR)/tap.c -lm
 
 $(GUEST_OUT)/run-all: $(GUEST_DIR)/run-all.c mk/tests.mk
 	@mkdir -p $(@D)
@@ -46,3 +46,13 @@ $(GUEST_OUT)/run-all: $(GUEST_DIR)/run-all.c mk/tests.mk
 $(GUEST_OUT)/list: $(GUEST_PROGS)
 	@for p in $(sort $(notdir $(GUEST_PROGS))); do echo $$p; done > $@.new
 	@cmp -s $@.new $@ && rm $@.new && touch $@ || mv $@.new $@
+
+# The root the tests boot with: the default one and /tests.
+$(GUEST_OUT)/root.cpio: $(GUEST_OUT)/list $(GUEST_OUT)/run-all guest/rootfs.spec build/agent \
+		build/busybox/busybox tools/mkinitramfs
+	@{ printf 'dir /tests 755\ndir /tests/bin 755\n'; \
+	   printf 'file /tests/run-all 755 $(GUEST_OUT)/run-all\n'; \
+	   printf 'file /tests/list 644 $(GUEST_OUT)/list\n'; \
+	   while read p; do printf "file /tests/bin/$$p 755 $(GUEST_OUT)/bin/$$p\n"; done \
+		<$(GUEST_OUT)/list; } >$(GUEST_OUT)/tests.spec
+	tools/mkinitramfs -o $@ guest/rootfs.spec $(GUEST_OUT)/tests.spec

@@ -230,6 +230,11 @@ int tap_main(int argc, char **argv, const struct tap_case *cases, int n)
 	int total = 0, no = 0, bad = 0;
 	char dir[96];
 
+	if (argc == 2 && strcmp(argv[1], "-l") == 0) {
+		for (int i = 0; i < n; i++)
+			out("%s", case_name(&cases[i]));
+		return 0;
+	}
 	setvbuf(stdout, NULL, _IONBF, 0);
 	sigaction(SIGALRM, &sa, NULL);
 	umask(022);

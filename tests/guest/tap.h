@@ -55,6 +55,7 @@ struct tap_case {
 		return tap_main(argc, argv, cases, ARRAY_LEN(cases));	\
 	}
 
+/* Arguments: words that select cases by name; or -l alone, which lists them. */
 int tap_main(int argc, char **argv, const struct tap_case *cases, int n);
 
 void tap_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
