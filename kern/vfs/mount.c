@@ -123,7 +123,8 @@ void mount_attach(struct mount *m, const struct path *at)
 	path_get(at);
 	GUARD_SPIN(&dcache_lock);
 	walk_seq_write_begin();
-	m->at = *at;
+	m->at.dentry = at->dentry;	/* a walk may read the pair halfway: both halves are valid, and it starts over */
+	store_release(&m->at.mnt, at->mnt);
 	m->detached = false;
 	at->dentry->nmounts++;
 	bits_set(&at->dentry->flags, DN_MOUNTED);
@@ -151,7 +152,7 @@ static void unplace(struct mount *m, struct path *at, bool for_good)
 		if (!--at->dentry->nmounts)
 			bits_clear(&at->dentry->flags, DN_MOUNTED);
 	}
-	m->at = (struct path){ 0 };
+	WRITE_ONCE(m->at.mnt, NULL);
 	if (for_good) {
 		m->detached = true;
 		list_remove(&m->link);

@@ -105,8 +105,7 @@ static void tell(const struct rename *r, const char *old_name, bool is_dir, stru
 	notify(r->o->vnode, NULL, IN_MOVE_SELF, 0, NULL);
 }
 
-/* Directories locked, everything checked. */
-static int commit(struct rename *r)
+static int move(struct rename *r)
 {
 	struct vnode *od = r->ow->d->vnode, *nd = r->nw->d->vnode, *victim = r->n->vnode;
 	bool is_dir = S_ISDIR(r->o->vnode->mode), exchange = r->flags & RENAME_EXCHANGE;
@@ -124,7 +123,7 @@ static int commit(struct rename *r)
 		goto out;
 	if (victim)
 		rwlock_write_nested(&victim->lock);
-	err = od->ops->rename(od, r->o, nd, r->n, r->flags);
+	err = od->ops->rename(od, r->o, nd, r->n, r->flags & ~RENAME_WHITEOUT);
 	if (victim)
 		rwlock_write_end(&victim->lock);
 	if (err) {
@@ -146,6 +145,55 @@ static int commit(struct rename *r)
 	}
 out:
 	kfree(old_name);
+	return err;
+}
+
+/* RENAME_WHITEOUT leaves a device 0:0 under the old name; it is made before anything moves and published after. */
+static int whiteout_make(const struct rename *r, struct dentry **out)
+{
+	struct vnode *od = r->ow->d->vnode;
+	struct dentry *d;
+	int err;
+
+	*out = NULL;
+	if (!(r->flags & RENAME_WHITEOUT))
+		return 0;
+	if (!od->ops->mknod)
+		return -EINVAL;
+	d = dentry_create(r->ow->d, r->o->name, r->o->name_len);
+	if (!d)
+		return -ENOMEM;
+	err = od->ops->mknod(od, d, S_IFCHR, 0);
+	if (err)
+		dentry_put(d);
+	else
+		*out = d;
+	return err;
+}
+
+static void whiteout_finish(const struct rename *r, struct dentry *d, int err)
+{
+	struct vnode *od = r->ow->d->vnode;
+
+	if (!d)
+		return;
+	if (!err)
+		dentry_hash_add(d);
+	else
+		DISCARD(od->ops->unlink(od, d));	/* it was never seen */
+	dentry_put(d);
+}
+
+/* Directories locked, everything checked. */
+static int commit(struct rename *r)
+{
+	struct dentry *white;
+	int err = whiteout_make(r, &white);
+
+	if (err)
+		return err;
+	err = move(r);
+	whiteout_finish(r, white, err);
 	return err;
 }
 
@@ -206,8 +254,8 @@ int vfs_rename(struct vfs_caller *c, int odfd, const char *o, int ndfd, const ch
 		return -EINVAL;
 	if ((flags & RENAME_EXCHANGE) && (flags & (RENAME_NOREPLACE | RENAME_WHITEOUT)))
 		return -EINVAL;
-	if ((flags & RENAME_WHITEOUT))
-		return cred_can(caller_cred(c), CAP_MKNOD) ? -EINVAL : -EPERM;
+	if ((flags & RENAME_WHITEOUT) && !cred_can(caller_cred(c), CAP_MKNOD))
+		return -EPERM;
 	w = kmalloc(2 * sizeof(*w));		/* two walks are too much for the stack */
 	if (!w)
 		return -ENOMEM;

@@ -106,6 +106,12 @@ MUST_USE int walk_lookup_last(struct walk *w, struct dentry **out);	/* may be ne
 /* Consumes the child (a symlink).  0: stands at the next parent, or (last_type LAST_ROOT) at the place itself. */
 MUST_USE int walk_follow_last(struct walk *w, struct dentry *link);
 void walk_end(struct walk *w);
+void walk_set_position(struct walk *w, struct mount *m, struct dentry *d);	/* ref mode: takes the references over */
+void walk_set_position_copy(struct walk *w, struct mount *m, struct dentry *d);	/* ref mode: takes its own */
+void walk_set_root(struct walk *w);						/* w->root_*, if not there yet */
+void walk_hold_drop(const struct walk *w, u64 hold);
+/* vn is a symlink in the current directory: its text becomes the current one, or (magic links) the place is changed. */
+MUST_USE int walk_follow_link(struct walk *w, struct vnode *vn, bool final);
 MUST_USE int dentry_lookup(struct dentry *dir, const char *name, u32 len, struct dentry **out);	/* dir's lock not held */
 MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct dentry **out);	/* for change */
 

@@ -13,22 +13,8 @@
  */
 #include "vfs_private.h"
 
-#define HOLD_BUFFER 1ull
-
-u32 sysctl_protected_symlinks = 1;
-
-static void hold_drop(const struct walk *w, u64 hold)
-{
-	if (w->rcu || !hold)
-		return;
-	if (hold & HOLD_BUFFER)
-		kfree((void *)(hold & ~HOLD_BUFFER));
-	else
-		vnode_put((struct vnode *)hold);
-}
-
 /* New position; in ref mode the references on it pass to the walk. */
-static void set_position(struct walk *w, struct mount *m, struct dentry *d)
+void walk_set_position(struct walk *w, struct mount *m, struct dentry *d)
 {
 	if (!w->rcu) {
 		struct path old = { w->mnt, w->d };
@@ -39,13 +25,13 @@ static void set_position(struct walk *w, struct mount *m, struct dentry *d)
 	w->d = d;
 }
 
-static void set_position_copy(struct walk *w, struct mount *m, struct dentry *d)
+void walk_set_position_copy(struct walk *w, struct mount *m, struct dentry *d)
 {
 	if (!w->rcu) {
 		mount_get(m);
 		dentry_get(d);
 	}
-	set_position(w, m, d);
+	walk_set_position(w, m, d);
 }
 
 static void fs_path(struct walk *w, const struct path *from, struct path *out)
@@ -82,7 +68,7 @@ static int start_at_fd(struct walk *w, int dfd, struct path *out)
 	return err;
 }
 
-static void set_root(struct walk *w)
+void walk_set_root(struct walk *w)
 {
 	struct path p;
 
@@ -117,8 +103,8 @@ static int walk_start(struct walk *w, int dfd, const char *name)
 	if (*name == '/' && !(w->flags & WALK_IN_ROOT)) {
 		if (w->flags & WALK_BENEATH)
 			return -EXDEV;
-		set_root(w);
-		set_position_copy(w, w->root_mnt, w->root_d);
+		walk_set_root(w);
+		walk_set_position_copy(w, w->root_mnt, w->root_d);
 		return 0;
 	}
 	if (dfd == AT_FDCWD) {
@@ -145,9 +131,9 @@ void walk_end(struct walk *w)
 	if (!w->rcu) {
 		struct path p = { w->mnt, w->d }, r = { w->root_mnt, w->root_d };
 
-		hold_drop(w, w->hold);
+		walk_hold_drop(w, w->hold);
 		while (w->depth)
-			hold_drop(w, w->frames[--w->depth].hold);
+			walk_hold_drop(w, w->frames[--w->depth].hold);
 		path_put(&p);
 		path_put(&r);
 	}
@@ -168,83 +154,6 @@ static int may_search(struct walk *w)
 	if (w->rcu && vn->ops->permission)
 		return -ECHILD;
 	return vnode_permission(w->cred, vn, MAY_EXEC);
-}
-
-/* Shared lock, the file system fills a fresh dentry; the first of two racers wins. */
-static int lookup_slow(struct dentry *dir, const char *name, u32 len, struct dentry **out)
-{
-	struct vnode *dv = dir->vnode;
-	AUTO(dentry) d = dentry_create(dir, name, len);
-	struct dentry *other;
-	int err;
-
-	if (!d)
-		return -ENOMEM;
-	err = dv->ops->lookup(dv, d);
-	if (err == -ENOENT)
-		err = 0;
-	if (err)
-		return err;
-	if (dentry_unhashed(d) && (d->vnode || dv->sb->type->cache_negative)) {
-		other = dentry_hash_unique(d);
-		if (other) {
-			*out = other;
-			return 0;
-		}
-	}
-	*out = MOVE(d);
-	return 0;
-}
-
-static bool still_right(struct dentry *dir, struct dentry *d)
-{
-	const struct vnode_ops *ops = d->vnode ? d->vnode->ops : dir->vnode->ops;
-
-	return !ops->revalidate || ops->revalidate(d);
-}
-
-static struct dentry *lookup_valid(struct dentry *dir, const char *name, u32 len)
-{
-	struct dentry *d = dentry_lookup_cached(dir, name, len);
-
-	if (!d || still_right(dir, d))
-		return d;
-	dentry_unhash(d);
-	dentry_put(d);
-	return NULL;
-}
-
-static int lookup_missing(struct dentry *dir, const char *name, u32 len, struct dentry **out)
-{
-	if (dir->vnode->ops->lookup)
-		return lookup_slow(dir, name, len, out);
-	*out = dentry_create(dir, name, len);
-	return *out ? 0 : -ENOMEM;
-}
-
-int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct dentry **out)
-{
-	struct dentry *d = lookup_valid(dir, name, len);
-
-	if (d) {
-		*out = d;
-		return 0;
-	}
-	return lookup_missing(dir, name, len, out);
-}
-
-int dentry_lookup(struct dentry *dir, const char *name, u32 len, struct dentry **out)
-{
-	struct dentry *d = lookup_valid(dir, name, len);
-
-	if (d) {
-		*out = d;
-		return 0;
-	}
-	if (!dir->vnode->ops->lookup)
-		return -ENOENT;
-	GUARD_SHARED(&dir->vnode->lock);
-	return lookup_slow(dir, name, len, out);
 }
 
 /* Child of the current directory: borrowed (rcu) or referenced.  Never negative. */
@@ -291,7 +200,7 @@ static int step_onto(struct walk *w, struct dentry *child)
 			w->d = child;
 			return 0;
 		}
-		set_position(w, mount_get(m), child);
+		walk_set_position(w, mount_get(m), child);
 		return 0;
 	}
 	if (w->rcu) {
@@ -305,7 +214,7 @@ static int step_onto(struct walk *w, struct dentry *child)
 		}
 		if (m != w->mnt && (w->flags & WALK_NO_XDEV))
 			return -EXDEV;
-		set_position(w, m, child);
+		walk_set_position(w, m, child);
 		return 0;
 	}
 	p = (struct path){ mount_get(m), child };
@@ -314,7 +223,7 @@ static int step_onto(struct walk *w, struct dentry *child)
 		path_put(&p);
 		return -EXDEV;
 	}
-	set_position(w, p.mnt, p.dentry);
+	walk_set_position(w, p.mnt, p.dentry);
 	return 0;
 }
 
@@ -324,13 +233,14 @@ static bool leave_mount(struct walk *w)
 	struct path at;
 
 	if (w->rcu) {
-		at = w->mnt->at;
+		at.mnt = load_acquire(&w->mnt->at.mnt);
+		at.dentry = READ_ONCE(w->mnt->at.dentry);
 		if (!at.mnt)
 			return false;
 	} else if (!mount_parent(w->mnt, &at)) {
 		return false;
 	}
-	set_position(w, at.mnt, at.dentry);
+	walk_set_position(w, at.mnt, at.dentry);
 	return true;
 }
 
@@ -338,7 +248,7 @@ static int step_up(struct walk *w)
 {
 	struct dentry *d;
 
-	set_root(w);
+	walk_set_root(w);
 	for (;;) {
 		if (w->d == w->root_d && w->mnt == w->root_mnt) {
 			if (w->flags & WALK_BENEATH)
@@ -359,113 +269,6 @@ static int step_up(struct walk *w)
 	return step_onto(w, w->d);
 }
 
-static int may_follow(struct walk *w, struct vnode *link, bool final)
-{
-	struct vnode *dir = w->d->vnode;
-
-	if ((w->flags & WALK_NO_SYMLINKS) || (w->mnt->flags & MS_NOSYMFOLLOW))
-		return -ELOOP;
-	if (w->links >= SYMLINK_MAX_FOLLOW)
-		return -ELOOP;
-	w->links++;
-	if (!final || !sysctl_protected_symlinks || w->cred->fsuid == link->uid)
-		return 0;
-	if ((dir->mode & (S_ISVTX | 0002)) != (S_ISVTX | 0002) || dir->uid == link->uid)
-		return 0;
-	return -EACCES;
-}
-
-static int jump_magic(struct walk *w, struct vnode *vn)
-{
-	struct path p = { 0 };
-	int err;
-
-	if (w->flags & WALK_NO_MAGIC)
-		return -ELOOP;
-	if (w->flags & (WALK_BENEATH | WALK_IN_ROOT))
-		return -EXDEV;
-	err = vn->ops->follow(vn, &p);
-	if (err)
-		return err;
-	if (p.mnt != w->mnt && (w->flags & WALK_NO_XDEV)) {
-		path_put(&p);
-		return -EXDEV;
-	}
-	set_position(w, p.mnt, p.dentry);
-	return 0;
-}
-
-/* The text of a link, kept alive by *hold. */
-static int link_text(struct walk *w, struct vnode *vn, const char **text, u64 *hold)
-{
-	char *buf;
-	i64 n;
-
-	if (vn->link_text) {
-		*text = vn->link_text;
-		*hold = w->rcu ? 0 : (u64)vnode_get(vn);
-		return 0;
-	}
-	if (w->rcu)
-		return -ECHILD;
-	if (!vn->ops->readlink)
-		return -EINVAL;
-	buf = kmalloc(PATH_MAX);
-	if (!buf)
-		return -ENOMEM;
-	n = vn->ops->readlink(vn, buf, PATH_MAX - 1);
-	if (n < 0) {
-		kfree(buf);
-		return (int)n;
-	}
-	buf[n] = 0;
-	*text = buf;
-	*hold = (u64)buf | HOLD_BUFFER;
-	return 0;
-}
-
-static void push_text(struct walk *w, const char *text, u64 hold)
-{
-	if (*w->p) {
-		w->frames[w->depth++] = (struct walk_frame){ w->p, w->hold };
-	} else {
-		hold_drop(w, w->hold);
-	}
-	w->hold = hold;
-	w->p = text;
-}
-
-/* vn is a symlink in the current directory.  Consumes nothing. */
-static int follow_link(struct walk *w, struct vnode *vn, bool final)
-{
-	const char *text = NULL;
-	u64 hold = 0;
-	int err = may_follow(w, vn, final);
-
-	if (err)
-		return err;
-	if (vn->ops->follow)
-		return w->rcu ? -ECHILD : jump_magic(w, vn);
-	err = link_text(w, vn, &text, &hold);
-	if (err)
-		return err;
-	vnode_access(w->mnt, vn);
-	if (!*text) {
-		hold_drop(w, hold);
-		return -ENOENT;
-	}
-	push_text(w, text, hold);
-	if (*text != '/')
-		return 0;
-	if (w->flags & WALK_BENEATH)
-		return -EXDEV;
-	set_root(w);
-	if ((w->flags & WALK_NO_XDEV) && w->root_mnt != w->mnt)
-		return -EXDEV;
-	set_position_copy(w, w->root_mnt, w->root_d);
-	return 0;
-}
-
 static int step_down(struct walk *w, const char *name, u32 len, u32 hash, bool final)
 {
 	struct dentry *child;
@@ -477,7 +280,7 @@ static int step_down(struct walk *w, const char *name, u32 len, u32 hash, bool f
 	vn = child->vnode;
 	if (likely(!S_ISLNK(vn->mode) || (final && !(w->flags & WALK_FOLLOW) && !w->need_dir)))
 		return step_onto(w, child);
-	err = follow_link(w, vn, final);
+	err = walk_follow_link(w, vn, final);
 	if (!w->rcu)
 		dentry_put(child);
 	return err;
@@ -487,7 +290,7 @@ static void pop_text(struct walk *w)
 {
 	struct walk_frame *f = &w->frames[--w->depth];
 
-	hold_drop(w, w->hold);
+	walk_hold_drop(w, w->hold);
 	w->hold = f->hold;
 	w->p = f->rest;
 }
@@ -691,7 +494,7 @@ int walk_follow_last(struct walk *w, struct dentry *link)
 
 	w->parent_only = true;
 	w->p = "";
-	err = follow_link(w, link->vnode, true);
+	err = walk_follow_link(w, link->vnode, true);
 	if (!err && link->vnode->ops->follow) {
 		w->last_type = LAST_ROOT;
 		w->last_len = 0;
