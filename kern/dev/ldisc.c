@@ -33,6 +33,22 @@ static bool is_cc(struct tty *t, u8 c, u32 which)
 	return c == t->termios.cc[which] && c != DISABLED;
 }
 
+void tty_packet_tell(struct tty *t, u8 set, u8 clear)
+{
+	if (!t->packet)
+		return;
+	t->packet_flags = (t->packet_flags & ~clear) | set;
+	if (t->ops->packet_event)
+		t->ops->packet_event(t);
+}
+
+static void set_stopped(struct tty *t, bool stop)
+{
+	if (t->stopped != stop)
+		tty_packet_tell(t, stop ? PKT_STOP : PKT_START, stop ? PKT_START : PKT_STOP);
+	t->stopped = stop;
+}
+
 /* --- output ------------------------------------------------------------ */
 
 static void track_column(struct tty *t, u8 c)
@@ -280,8 +296,9 @@ static void signal_char(struct tty *t, u32 sig, u8 c, struct tty_effects *fx)
 	if (!TTY_FLAG(t, lflag, NOFLSH)) {
 		ldisc_flush_input(t);
 		t->echo_tail = t->echo_head;
+		tty_packet_tell(t, PKT_FLUSHREAD | PKT_FLUSHWRITE, 0);
 	}
-	t->stopped = false;
+	set_stopped(t, false);
 	if (TTY_FLAG(t, lflag, ECHO))
 		echo_char(t, c);
 	if (fx->nsignals < ARRAY_LEN(fx->signals))
@@ -294,15 +311,15 @@ static bool receive_control(struct tty *t, u8 c, struct tty_effects *fx)
 {
 	if (TTY_FLAG(t, iflag, IXON)) {
 		if (is_cc(t, c, VSTART)) {
-			t->stopped = false;
+			set_stopped(t, false);
 			return true;
 		}
 		if (is_cc(t, c, VSTOP)) {
-			t->stopped = true;
+			set_stopped(t, true);
 			return true;
 		}
 		if (t->stopped && TTY_FLAG(t, iflag, IXANY))
-			t->stopped = false;
+			set_stopped(t, false);
 	}
 	if (!TTY_FLAG(t, lflag, ISIG))
 		return false;
@@ -434,5 +451,10 @@ void ldisc_termios_changed(struct tty *t, const struct ktermios *old)
 		t->lnext = false;
 	}
 	if (!TTY_FLAG(t, iflag, IXON))
-		t->stopped = false;
+		set_stopped(t, false);
+	bool old_flow = (old->iflag & IXON) && old->cc[VSTOP] == 19 && old->cc[VSTART] == 17;
+	bool new_flow = TTY_FLAG(t, iflag, IXON) && t->termios.cc[VSTOP] == 19 && t->termios.cc[VSTART] == 17;
+
+	if (old_flow != new_flow)
+		tty_packet_tell(t, new_flow ? PKT_DOSTOP : PKT_NOSTOP, new_flow ? PKT_NOSTOP : PKT_DOSTOP);
 }

@@ -26,7 +26,6 @@ enum { TIOCPKT = 0x5420, TIOCGPTPEER = 0x5441 };
 #define TIOCGPTLCK 0x80045439u
 #define TIOCGPKT   0x80045438u
 #define TIOCSIG	   0x40045436u
-enum { PKT_DATA = 0, PKT_FLUSHREAD = 1, PKT_FLUSHWRITE = 2, PKT_STOP = 4, PKT_START = 8, PKT_NOSTOP = 16, PKT_DOSTOP = 32 };
 
 struct pty {
 	refcount_t refs;		/* master file, slave tty */
@@ -35,7 +34,7 @@ struct pty {
 	spinlock_t lock;
 	u8 ring[PTY_RING] GUARDED_BY(&lock);
 	u32 tail GUARDED_BY(&lock), head GUARDED_BY(&lock);
-	bool locked, packet;
+	bool locked;
 	bool master_open, slave_opened;
 	struct waitq master_wait;	/* master's reader: data in the ring, slave closed */
 	struct waitq input_wait;	/* master's writer: room in the slave's buffer */
@@ -101,6 +100,13 @@ static void slave_close(struct tty *t)
 	waitq_wake(&p->master_wait, ~0u, POLLHUP);
 }
 
+static void slave_packet_event(struct tty *t)
+{
+	struct pty *p = t->priv;
+
+	waitq_wake(&p->master_wait, ~0u, POLLIN | POLLPRI);
+}
+
 static void slave_destroy(struct tty *t)
 {
 	pty_put(t->priv);
@@ -108,7 +114,7 @@ static void slave_destroy(struct tty *t)
 
 static const struct tty_driver_ops slave_ops = {
 	.write = slave_write, .room = slave_room, .resume_input = slave_resume_input, .open = slave_open, .close = slave_close,
-	.destroy = slave_destroy,
+	.packet_event = slave_packet_event, .destroy = slave_destroy,
 };
 
 /* --- the master --------------------------------------------------------- */
@@ -120,7 +126,18 @@ static bool slave_gone(struct pty *p)
 
 static bool master_readable(struct pty *p)
 {
-	return READ_ONCE(p->head) != READ_ONCE(p->tail) || slave_gone(p);
+	return READ_ONCE(p->head) != READ_ONCE(p->tail) || READ_ONCE(p->slave->packet_flags) || slave_gone(p);
+}
+
+/* Packet mode: the control byte, taken; 0 when there is none to tell. */
+static u8 take_packet_flags(struct pty *p)
+{
+	struct tty *t = p->slave;
+	GUARD_IRQ(&t->lock);
+	u8 flags = t->packet_flags;
+
+	t->packet_flags = 0;
+	return flags;
 }
 
 static u32 ring_peek(struct pty *p, u8 *out, u32 n)
@@ -162,8 +179,16 @@ static i64 master_read(struct file *f, struct uio *dst, u64 *pos)
 	err = mutex_lock_intr(&f->pos_lock);
 	if (err)
 		return err;
-	if (p->packet && p->head != p->tail && uio_zero_out(dst, 1) == 1)
-		done = 1;		/* TIOCPKT_DATA */
+	if (READ_ONCE(p->slave->packet)) {
+		u8 control = take_packet_flags(p);
+
+		if ((control || p->head != p->tail) && uio_copy_out(dst, &control, 1) == 1)
+			done = 1;
+		if (control) {
+			mutex_unlock(&f->pos_lock);
+			return done ? done : -EFAULT;
+		}
+	}
 	while (dst->resid) {
 		u32 k = ring_peek(p, chunk, (u32)MIN(dst->resid, (u64)sizeof(chunk)));
 
@@ -225,6 +250,8 @@ static u32 master_poll(struct file *f, struct poll_table *pt)
 	poll_wait(pt, &p->input_wait);
 	if (p->head != p->tail)
 		ev |= POLLIN | POLLRDNORM;
+	if (READ_ONCE(p->slave->packet_flags))
+		ev |= POLLPRI | POLLIN | POLLRDNORM;
 	if (slave_gone(p))
 		ev |= POLLHUP;
 	if (slave_takes_input(p))
@@ -243,6 +270,16 @@ static i64 open_peer(struct pty *p, u64 flags)
 	if (err)
 		return err;
 	return fdtable_install(vfs_self()->fds, peer, flags & O_CLOEXEC_FLAG, (u32)vfs_self()->nofile_limit);
+}
+
+static i64 set_packet_mode(struct pty *p, bool on)
+{
+	struct tty *t = p->slave;
+	GUARD_IRQ(&t->lock);
+
+	t->packet = on;
+	t->packet_flags = 0;
+	return 0;
 }
 
 static i64 master_ioctl(struct file *f, u32 cmd, u64 arg)
@@ -265,10 +302,9 @@ static i64 master_ioctl(struct file *f, u32 cmd, u64 arg)
 	case TIOCPKT:
 		if (user_get(&v, UPTR(arg)))
 			return -EFAULT;
-		WRITE_ONCE(p->packet, v != 0);
-		return 0;
+		return set_packet_mode(p, v != 0);
 	case TIOCGPKT:
-		v = p->packet;
+		v = p->slave->packet;
 		return user_put(UPTR(arg), &v);
 	case TIOCSIG:
 		if (arg < 1 || arg > 64)

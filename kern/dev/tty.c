@@ -267,14 +267,14 @@ static bool writable_now(struct tty *t)
 
 static i64 write_chunk(struct tty *t, struct file *f, const u8 *buf, u32 n)
 {
-	u32 done = 0;
+	i64 done = 0;		/* signed, as it shares expressions with errors */
 
 	for (;;) {
 		u64 irq = spin_lock_irq(&t->lock);
 
 		ldisc_echo_flush(t);
 		if (!t->hung_up)
-			done += ldisc_output(t, buf + done, n - done);
+			done += ldisc_output(t, buf + done, n - (u32)done);
 		spin_unlock_irq(&t->lock, irq);
 		if (done == n)
 			return done;

@@ -187,6 +187,7 @@ static i64 flush_queues(struct tty *t, u64 which, bool master)
 	}
 	if (which != 0)
 		t->echo_tail = t->echo_head;
+	tty_packet_tell(t, (which != 1 ? PKT_FLUSHREAD : 0) | (which != 0 ? PKT_FLUSHWRITE : 0), 0);
 	spin_unlock_irq(&t->lock, irq);
 	if (resume && t->ops->resume_input)
 		t->ops->resume_input(t);

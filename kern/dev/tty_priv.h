@@ -55,7 +55,11 @@ struct tty_effects {
 	u32 pgrp;
 };
 
+/* tty_ioctl(4), TIOCPKT: what the control byte of a pty master tells. */
+enum { PKT_DATA = 0, PKT_FLUSHREAD = 1, PKT_FLUSHWRITE = 2, PKT_STOP = 4, PKT_START = 8, PKT_NOSTOP = 16, PKT_DOSTOP = 32 };
+
 /* ldisc.c: all with t->lock held unless noted. */
+void tty_packet_tell(struct tty *t, u8 set, u8 clear) MUST_HOLD(&t->lock);
 extern const struct ktermios tty_default_termios;
 void ldisc_receive(struct tty *t, u8 c, struct tty_effects *fx) MUST_HOLD(&t->lock);
 bool ldisc_has_room(struct tty *t) MUST_HOLD(&t->lock);

@@ -22,6 +22,7 @@ struct tty_driver_ops {
 	i64 (*ioctl)(struct tty *t, u32 cmd, u64 arg);		/* -ENOTTY: not mine */
 	void (*open)(struct tty *t);
 	void (*close)(struct tty *t);				/* last close */
+	void (*packet_event)(struct tty *t);			/* pty: packet_flags became non-zero; t->lock held */
 	void (*destroy)(struct tty *t);				/* last reference: priv may go */
 };
 struct tty_proc_ops {		/* all in thread context, no tty lock held */
