@@ -47,13 +47,14 @@ static PRINTF_LIKE(1, 2) void outf(const char *fmt, ...)
 	out(line);
 }
 
-static void out_symbol(u64 addr)
+/* back: addr is a return address, which may lie just behind its function. */
+static void out_symbol(u64 addr, u32 back)
 {
 	u64 off;
-	const char *name = symbol_lookup(addr, &off);
+	const char *name = symbol_lookup(addr - back, &off);
 
 	if (name)
-		outf(" [<%016llx>] %s+%#llx\n", (unsigned long long)addr, name, (unsigned long long)off);
+		outf(" [<%016llx>] %s+%#llx\n", (unsigned long long)addr, name, (unsigned long long)off + back);
 	else
 		outf(" [<%016llx>]\n", (unsigned long long)addr);
 }
@@ -66,7 +67,7 @@ void panic_backtrace(u64 fp, u32 depth)
 		if (fp < 0xffff800000000000ull || kernel_read_u64_nofault(fp, &next) ||
 		    kernel_read_u64_nofault(fp + 8, &ret) || !ret)
 			return;
-		out_symbol(ret);
+		out_symbol(ret, 1);
 		if (next <= fp)
 			return;
 		fp = next;
@@ -155,7 +156,7 @@ void panic_trap(struct trapframe *tf, const char *fmt, ...)
 	va_end(ap);
 	out_registers(tf);
 	out("Call trace:\n");
-	out_symbol(tf->rip);
+	out_symbol(tf->rip, 0);
 	panic_backtrace(tf->rbp, 32);
 	finish();
 }

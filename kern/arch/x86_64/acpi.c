@@ -61,10 +61,6 @@ static INIT_TEXT void madt_entry(const u8 *e, u32 len)
 			platform_add_override(e[3], get32(e + 4), (get16(e + 8) >> 2 & 3) == 3,
 					      (get16(e + 8) & 3) == 3);
 		break;
-	case 5:
-		if (len >= 12)
-			platform.lapic_base = get64(e + 4);
-		break;
 	case 9:
 		usable = len >= 16 && get32(e + 8) & 1;
 		if (usable)
@@ -75,9 +71,9 @@ static INIT_TEXT void madt_entry(const u8 *e, u32 len)
 
 static INIT_TEXT void parse_madt(const u8 *t, u32 len)
 {
-	if (len < 44)
+	/* The APIC's address comes from the CPU (platform_init).  A second table would contradict the first. */
+	if (len < 44 || platform.ncpus || platform.nioapics)
 		return;
-	platform.lapic_base = get32(t + 36);
 	for (u32 off = 44; off + 2 <= len;) {
 		u32 n = t[off + 1];
 

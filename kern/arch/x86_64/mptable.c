@@ -38,7 +38,6 @@ INIT_TEXT bool mptable_parse(void)
 	len = get16(t + 4);
 	if (len < 44 || !mmu_map_firmware(get32(f + 4), len))
 		return false;
-	platform.lapic_base = get32(t + 36);
 	for (u32 off = 44; off + 8 <= len;) {
 		const u8 *e = t + off;
 

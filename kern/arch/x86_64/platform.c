@@ -12,7 +12,7 @@
 #define MAX_VIRTIO_MMIO 64
 #define APIC_IDS_EARLY	1024
 
-struct platform platform = { .s5_type = -1, .lapic_base = 0xfee00000 };
+struct platform platform = { .s5_type = -1 };
 static u32 early_ids[APIC_IDS_EARLY] INIT_DATA;
 static struct {
 	u64 base, size;
@@ -190,6 +190,7 @@ static INIT_TEXT bool pci_probe_ports(void)
 
 INIT_TEXT void platform_init(struct bootinfo *bi)
 {
+	platform.lapic_base = msr_read(MSR_APIC_BASE) & (((1ull << MIN(cpu_has.phys_bits, 52u)) - 1) & PAGE_MASK);
 	acpi_parse(bi->rsdp);
 	if (!platform.ncpus && !mptable_parse())
 		log_info("platform: no ACPI or MP tables");
