@@ -65,17 +65,16 @@ struct aspace *aspace_create(void)
 	if (!as)
 		return NULL;
 	as->cpus = words > 1 ? kzalloc(words * sizeof(u64)) : &as->cpus_inline;
-	root = pgtable_table_alloc(as);
+	root = pgtable_root_alloc();
 	if (!as->cpus || !root) {
 		if (root)
-			pgtable_table_free(as, root);
+			pgtable_root_free(root);
 		if (as->cpus != &as->cpus_inline)
 			kfree(as->cpus);
 		slab_free(aspace_cache, as);
 		return NULL;
 	}
 	as->root = page_to_pfn(root);
-	mmu_init_root(as->root);
 	set_defaults(as);
 	return as;
 }
@@ -91,7 +90,7 @@ void aspace_put(struct aspace *as)
 	if (!ref_put(&as->refs))
 		return;
 	VERIFY(!as->areas.root && !pfn_to_page(as->root)->used);	/* inv. S2 */
-	pgtable_table_free(as, pfn_to_page(as->root));
+	pgtable_root_free(pfn_to_page(as->root));
 	if (as->cpus != &as->cpus_inline)
 		kfree(as->cpus);
 	slab_free(aspace_cache, as);

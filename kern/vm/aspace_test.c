@@ -26,6 +26,7 @@ static struct aspace *start(void)
 static void nothing_left(void)
 {
 	CHECK_EQ(host_live_allocs(), live_objects);
+	pgtable_cache_drain();
 	CHECK_EQ(host_live_pages(), live_pages);
 }
 
@@ -260,11 +261,14 @@ TEST(memory, every_allocation_fails_once)
 	struct aspace *first = start();
 
 	aspace_unuse(first);
+	pgtable_cache_drain();
 	EVERY_ALLOC_FAILS_ONCE(n) {
 		struct aspace *as = aspace_create(), *kid = NULL;
 
-		if (!as)
+		if (!as) {
+			pgtable_cache_drain();
 			continue;
+		}
 		struct vm_object *obj = vm_object_create_anon(4 * P);
 
 		(void)!map_at(as, BASE, 4 * P, RW);
@@ -290,5 +294,6 @@ TEST(memory, every_allocation_fails_once)
 		if (kid)
 			aspace_unuse(kid);
 		aspace_unuse(as);
+		pgtable_cache_drain();
 	}
 }

@@ -39,12 +39,13 @@ u64 map_overlap(struct aspace *as, u64 start, u64 end)
 
 /* --- entries of a range --------------------------------------------------- */
 
-/* Are all live entries of the leaf at base inside [start, end)? */
+/* Are all live entries of the leaf at base inside [start, end)?  It may say no when they are. */
 static bool leaf_covered(struct page *leaf, u64 base, u64 start, u64 end)
 {
-	const struct leaf_span *s = leaf_span(leaf);
+	u32 first = start <= base ? 0 : (u32)((start - base) >> PAGE_SHIFT);
+	u32 stop = end >= base + HUGE_SIZE ? TABLE_ENTRIES : (u32)((end - base) >> PAGE_SHIFT);
 
-	return !leaf->used || (start <= base + s->lo * PAGE_SIZE && end >= base + s->hi * PAGE_SIZE);
+	return !leaf->used || groups_inside(table_groups(leaf), first, stop);
 }
 
 int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges)
@@ -74,18 +75,22 @@ int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges)
 /* The live entries of an OWNED leaf in [va, stop); where to go on when the gather is full, else stop. */
 static u64 clear_entries(struct gather *g, struct page *leaf, u64 va, u64 stop)
 {
-	const struct leaf_span *s = leaf_span(leaf);
-	u64 base = ALIGN_DOWN(va, HUGE_SIZE), hi = MIN(stop, base + s->hi * PAGE_SIZE);
+	u64 base = ALIGN_DOWN(va, HUGE_SIZE);
+	u32 first = mmu_index(va, 0), end = (u32)((stop - base) >> PAGE_SHIFT);
+	pte_t *e = table_entries(leaf);
 
 	ASSERT(page_refs(leaf) == 1);	/* map_own_tables() came before */
-	for (u64 at = MAX(va, base + s->lo * PAGE_SIZE); at < hi; at += PAGE_SIZE) {
-		if (!pte_live(*leaf_slot(leaf, at)))
-			continue;
-		pte_t e = leaf_clear(g->as, leaf, at);
+	for (u64 groups = table_groups(leaf) & groups_touching(first, end); groups; groups &= groups - 1)
+		for (u32 i = MAX(first, group_first(groups)), n = MIN(end, group_first(groups) + TABLE_GROUP); i < n; i++) {
+			u64 at = base + i * PAGE_SIZE;
 
-		if (gather_page(g, at, pte_owns(e) ? pte_page(e) : NULL))
-			return at + PAGE_SIZE;
-	}
+			if (!pte_live(e[i]))
+				continue;
+			pte_t old = leaf_clear(g->as, leaf, at);
+
+			if (gather_page(g, at, pte_owns(old) ? pte_page(old) : NULL))
+				return at + PAGE_SIZE;
+		}
 	return stop;
 }
 
@@ -345,26 +350,34 @@ static bool entry_may_write(pte_t e)
 	return pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1;
 }
 
+static void protect_leaf(struct aspace *as, struct area *a, struct page *leaf, u64 va, u64 stop, struct gather *g)
+{
+	u64 base = ALIGN_DOWN(va, HUGE_SIZE);
+	u32 first = mmu_index(va, 0), end = (u32)((stop - base) >> PAGE_SHIFT);
+	pte_t *slot = table_entries(leaf);
+
+	for (u64 groups = table_groups(leaf) & groups_touching(first, end); groups; groups &= groups - 1)
+		for (u32 i = MAX(first, group_first(groups)), n = MIN(end, group_first(groups) + TABLE_GROUP); i < n; i++) {
+			pte_t old = slot[i], e;
+
+			if (!pte_live(old))
+				continue;
+			e = pgtable_entry_for(a, pte_page(old), entry_may_write(old));
+			leaf_change(as, leaf, base + i * PAGE_SIZE, e);
+			if (entry_restricts(old, e))
+				gather_range(g, base + i * PAGE_SIZE, base + (i + 1) * PAGE_SIZE);
+		}
+}
+
 static void protect_entries(struct aspace *as, struct area *a, u64 start, u64 end, struct gather *g)
 {
 	struct page *leaf;
 
 	GUARD_SPIN(&as->pgt_lock);
 	for (u64 va = start; (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
-		u64 base = ALIGN_DOWN(va, HUGE_SIZE), stop = MIN(end, base + HUGE_SIZE);
-		const struct leaf_span *s = leaf_span(leaf);
-		u64 hi = leaf->used ? MIN(stop, base + s->hi * PAGE_SIZE) : va;
+		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
 
-		for (va = MAX(va, base + s->lo * PAGE_SIZE); va < hi; va += PAGE_SIZE) {
-			pte_t old = *leaf_slot(leaf, va), e;
-
-			if (!pte_live(old))
-				continue;
-			e = pgtable_entry_for(a, pte_page(old), entry_may_write(old));
-			leaf_change(as, leaf, va, e);
-			if (entry_restricts(old, e))
-				gather_range(g, va, va + PAGE_SIZE);
-		}
+		protect_leaf(as, a, leaf, va, stop, g);
 		va = stop;
 	}
 }

@@ -78,6 +78,7 @@ static void finish(struct vm_object *obj)
 		}
 	CHECK_EQ(reserved, 0l);
 	CHECK_EQ(host_live_allocs(), live_objects);
+	pgtable_cache_drain();
 	CHECK_EQ(host_live_pages(), live_pages);
 }
 

@@ -41,10 +41,29 @@ spinlock_t *pgtable_share_lock(struct page *leaf)
 	return &share_locks[page_to_pfn(leaf).v % SHARE_LOCKS];
 }
 
-struct page *pgtable_table_alloc(struct aspace *as)
-{
-	struct page *t = page_alloc(0, PAGE_TABLE, ALLOC_ZERO | ALLOC_USER);
+/*
+ * Tables that were cleared entry by entry while they were dropped go back into
+ * use without being zeroed again; roots keep their kernel half as well, which
+ * never changes.  Per CPU; not touched by interrupts.
+ */
+#define CACHE_TABLES 16u
+#define CACHE_ROOTS  4u
 
+struct table_cache {
+	u32 ntables, nroots;
+	struct page *table[CACHE_TABLES];
+	struct page *root[CACHE_ROOTS];
+};
+static DEFINE_PER_CPU(struct table_cache, table_cache);
+
+struct page *pgtable_table_alloc(void)
+{
+	struct table_cache *c = this_cpu_ptr(&table_cache);
+	struct page *t;
+
+	if (likely(c->ntables))
+		return c->table[--c->ntables];
+	t = page_alloc(0, PAGE_TABLE, ALLOC_ZERO | ALLOC_USER);
 	if (t) {
 		t->used = 0;
 		t->private = 0;
@@ -53,9 +72,62 @@ struct page *pgtable_table_alloc(struct aspace *as)
 	return t;
 }
 
-void pgtable_table_free(struct aspace *as, struct page *t)
+void pgtable_table_free(struct page *t)
 {
-	page_put(t);
+	struct table_cache *c = this_cpu_ptr(&table_cache);
+
+	if (c->ntables == CACHE_TABLES) {
+		page_put(t);
+		return;
+	}
+	t->used = 0;
+	t->private = 0;
+	t->index = 0;
+	c->table[c->ntables++] = t;
+}
+
+struct page *pgtable_root_alloc(void)
+{
+	struct table_cache *c = this_cpu_ptr(&table_cache);
+	struct page *root;
+
+	if (likely(c->nroots))
+		return c->root[--c->nroots];
+	root = pgtable_table_alloc();
+	if (root)
+		mmu_init_root(page_to_pfn(root));
+	return root;
+}
+
+void pgtable_root_free(struct page *root)
+{
+	struct table_cache *c = this_cpu_ptr(&table_cache);
+
+	if (c->nroots == CACHE_ROOTS) {
+		page_put(root);
+		return;
+	}
+	root->private = 0;
+	c->root[c->nroots++] = root;
+}
+
+u64 pgtable_cached(void)
+{
+	u64 n = 0;
+
+	for_each_cpu(cpu)
+		n += per_cpu_ptr(&table_cache, cpu)->ntables + per_cpu_ptr(&table_cache, cpu)->nroots;
+	return n;
+}
+
+void pgtable_cache_drain(void)
+{
+	struct table_cache *c = this_cpu_ptr(&table_cache);
+
+	while (c->ntables)
+		page_put(c->table[--c->ntables]);
+	while (c->nroots)
+		page_put(c->root[--c->nroots]);
 }
 
 static void tables_add(struct aspace *as, i64 n)
@@ -99,26 +171,48 @@ pte_t pgtable_lookup_entry(struct aspace *as, u64 va, u32 *level)
 	return e;
 }
 
+/* First live entry at or after i: its index, or TABLE_ENTRIES. */
+static u32 next_live(struct page *t, u32 i)
+{
+	const pte_t *e = table_entries(t);
+
+	while (i < TABLE_ENTRIES) {
+		u64 groups = table_groups(t) >> (i / TABLE_GROUP);
+
+		if (!groups)
+			break;
+		if (!(groups & 1))
+			i = ALIGN_DOWN(i, TABLE_GROUP) + group_first(groups);
+		do {
+			if (pte_live(e[i]))
+				return i;
+		} while (++i % TABLE_GROUP);
+	}
+	return TABLE_ENTRIES;
+}
+
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 {
 	u64 at = *va;
 
 	while (at < end) {
 		struct page *t = pfn_to_page(as->root);
-		u32 level = 3;
-		pte_t e;
 
-		for (;; level--) {
-			e = table_entries(t)[mmu_index(at, level)];
-			if (!pte_live(e) || level == 1)
-				break;
-			t = pte_page(e);
+		for (u32 level = 3;; level--) {
+			u64 size = mmu_level_size(level);
+			u32 i = mmu_index(at, level), next = next_live(t, i);
+
+			if (next != i) {
+				at = ALIGN_DOWN(at, size) + (u64)(next - i) * size;
+				if (next == TABLE_ENTRIES || at >= end)
+					break;
+			}
+			t = pte_page(table_entries(t)[next]);
+			if (level == 1) {
+				*va = at;
+				return t;
+			}
 		}
-		if (pte_live(e)) {
-			*va = at;
-			return pte_page(e);
-		}
-		at = (at | (mmu_level_size(level) - 1)) + 1;
 	}
 	return NULL;
 }
@@ -127,19 +221,12 @@ struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e)
 {
-	struct leaf_span *span = leaf_span(leaf);
-	u16 i = (u16)mmu_index(va, 0);
+	u32 i = mmu_index(va, 0);
 	pte_t *slot = &table_entries(leaf)[i];
 
 	ASSERT(!pte_live(*slot) && pte_live(e));
-	if (!leaf->used++) {
-		span->lo = i;
-		span->hi = i + 1;
-	} else if (i < span->lo) {
-		span->lo = i;
-	} else if (i >= span->hi) {
-		span->hi = i + 1;
-	}
+	leaf->used++;
+	leaf->private |= 1ull << (i / TABLE_GROUP);
 	leaf_count(leaf)->n[pte_kind(e)]++;
 	as->rss += pte_owns(e);
 	if (as->rss > as->peak_rss)
@@ -154,7 +241,8 @@ pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va)
 
 	ASSERT(pte_live(e));
 	WRITE_ONCE(slot->v, 0);
-	leaf->used--;
+	if (!--leaf->used)
+		leaf->private = 0;
 	leaf_count(leaf)->n[pte_kind(e)]--;
 	as->rss -= pte_owns(e) && as->rss;
 	return e;
@@ -209,6 +297,7 @@ struct stock {
 static void table_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t)
 {
 	upper->used++;
+	upper->private |= 1ull << (((u64)slot & ~PAGE_MASK) / sizeof(pte_t) / TABLE_GROUP);
 	tables_add(as, 1);
 	WRITE_ONCE(slot->v, pte_make(page_to_pfn(t), DIR_BITS).v);
 }
@@ -217,24 +306,24 @@ static void table_link(struct aspace *as, struct page *upper, pte_t *slot, struc
 static void leaf_copy(struct page *old, struct page *t)
 {
 	pte_t *from = table_entries(old), *to = table_entries(t);
-	struct leaf_span *span = leaf_span(old);
 
 	GUARD_SPIN(pgtable_share_lock(old));
-	for (u32 i = span->lo; i < span->hi; i++) {
-		pte_t e = { READ_ONCE(from[i].v) };
+	for (u64 groups = table_groups(old); groups; groups &= groups - 1)
+		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
+			pte_t e = { READ_ONCE(from[i].v) };
 
-		if (!pte_live(e))
-			continue;
-		if (pte_writable(e) && !pte_is_shared(e)) {
-			bits_clear(&from[i].v, PTE_WRITE);
-			e.v &= ~PTE_WRITE;
+			if (!pte_live(e))
+				continue;
+			if (pte_writable(e) && !pte_is_shared(e)) {
+				bits_clear(&from[i].v, PTE_WRITE);
+				e.v &= ~PTE_WRITE;
+			}
+			if (pte_owns(e))
+				page_get(pte_page(e));
+			to[i] = e;
 		}
-		if (pte_owns(e))
-			page_get(pte_page(e));
-		to[i] = e;
-	}
-	*leaf_span(t) = *span;
-	*leaf_count(t) = *leaf_count(old);
+	t->private = old->private;
+	t->index = old->index;
 	t->used = old->used;
 }
 
@@ -288,12 +377,12 @@ int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
 
 		if (likely(t)) {
 			while (unlikely(st.n))
-				pgtable_table_free(as, st.t[--st.n]);
+				pgtable_table_free(st.t[--st.n]);
 			*leaf = t;
 			return 0;
 		}
 		spin_unlock(&as->pgt_lock);
-		t = pgtable_table_alloc(as);
+		t = pgtable_table_alloc();
 		if (!t)
 			return -ENOMEM;
 		st.t[st.n++] = t;
@@ -340,13 +429,17 @@ void pgtable_leaf_drop(struct page *leaf)
 		if (atomic_cas(&leaf->refs, refs, refs - 1))
 			return;
 	}
-	const struct leaf_span *span = leaf_span(leaf);
-	const pte_t *e = table_entries(leaf);
+	pte_t *e = table_entries(leaf);
 
-	for (u32 i = span->lo; i < span->hi; i++)
-		if (pte_live(e[i]) && pte_owns(e[i]))
-			page_put(pte_page(e[i]));
-	page_put(leaf);
+	for (u64 groups = table_groups(leaf); groups; groups &= groups - 1)
+		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
+			if (!pte_live(e[i]))
+				continue;
+			if (pte_owns(e[i]))
+				page_put(pte_page(e[i]));
+			e[i].v = 0;
+		}
+	pgtable_table_free(leaf);
 }
 
 static void table_destroy(struct page *t, u32 level)
@@ -357,14 +450,11 @@ static void table_destroy(struct page *t, u32 level)
 		pgtable_leaf_drop(t);
 		return;
 	}
-	/* A failed build may have left a table without entries: used counts them all. */
-	for (u32 i = 0, left = t->used; left; i++) {
-		if (!pte_live(e[i]))
-			continue;
+	for (u32 i = 0; (i = next_live(t, i)) < TABLE_ENTRIES; i++) {
 		table_destroy(pte_page(e[i]), level - 1);
-		left--;
+		e[i].v = 0;
 	}
-	page_put(t);
+	pgtable_table_free(t);
 }
 
 void pgtable_destroy(struct aspace *as)
@@ -372,15 +462,11 @@ void pgtable_destroy(struct aspace *as)
 	struct page *root = pfn_to_page(as->root);
 	pte_t *e = table_entries(root);
 
-	for (u32 i = 0; root->used; i++) {
-		if (!pte_live(e[i]))
-			continue;
-		struct page *t = pte_page(e[i]);
-
-		WRITE_ONCE(e[i].v, 0);
-		root->used--;
-		table_destroy(t, 2);
+	for (u32 i = 0; (i = next_live(root, i)) < TABLE_ENTRIES; i++) {
+		table_destroy(pte_page(e[i]), 2);
+		e[i].v = 0;
 	}
+	root->used = 0;
 	as->rss = 0;
 	atomic64_set(&as->table_pages, 1);
 }
@@ -396,7 +482,7 @@ static int dir_for_fork(struct aspace *to, u64 va, struct page **pd, pte_t **out
 		pte_t *slot = &table_entries(t)[mmu_index(va, level)];
 
 		if (!pte_live(*slot)) {
-			struct page *fresh = pgtable_table_alloc(to);
+			struct page *fresh = pgtable_table_alloc();
 
 			if (!fresh)
 				return -ENOMEM;

@@ -39,11 +39,29 @@ static inline bool pte_is_shared(pte_t e) { return e.v & PTE_SHARED; }
 /* The same frame with the same rights: what the processor may set by itself left out. */
 static inline bool pte_same(pte_t a, pte_t b) { return !((a.v ^ b.v) & ~(PTE_ACCESSED | PTE_DIRTY)); }
 
-/* What the struct page of a leaf table remembers about its entries: who holds the table may change them. */
-struct __attribute__((may_alias)) leaf_span { u16 lo, hi; u32 unused; };	/* live entries lie in [lo, hi); in page.private */
-struct __attribute__((may_alias)) leaf_count { u16 n[KINDS]; };		/* live entries by kind; in page.index */
-static inline struct leaf_span *leaf_span(struct page *t) { return (struct leaf_span *)&t->private; }
+/*
+ * What the struct page of a table remembers about its entries: who may change the table may change it.
+ * private: a summary, bit g set when one of entries [8g, 8g + 8) may be live.  index, leaves only: live entries by kind.
+ */
+#define TABLE_GROUP 8u
+struct __attribute__((may_alias)) leaf_count { u16 n[KINDS]; };
 static inline struct leaf_count *leaf_count(struct page *t) { return (struct leaf_count *)&t->index; }
+static inline u64 table_groups(const struct page *t) { return t->private; }
+static inline u32 group_first(u64 groups) { return (u32)__builtin_ctzll(groups) * TABLE_GROUP; }
+/* Summary bits of the groups that have an entry in [first, end), or only such (inside). */
+static inline u64 groups_touching(u32 first, u32 end)
+{
+	u32 lo = first / TABLE_GROUP, hi = (end - 1) / TABLE_GROUP;
+
+	return (~0ull << lo) & (~0ull >> (63 - hi));
+}
+static inline bool groups_inside(u64 groups, u32 first, u32 end)
+{
+	u32 lo = (first + TABLE_GROUP - 1) / TABLE_GROUP, hi = end / TABLE_GROUP;
+	u64 in = lo < hi ? (~0ull << lo) & (~0ull >> (64 - hi)) : 0;
+
+	return !(groups & ~in);
+}
 static inline pte_t *table_entries(struct page *t) { return page_addr(t); }
 static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t)[mmu_index(va, 0)]; }
 
@@ -51,8 +69,12 @@ extern struct page *vm_zero_page;
 
 /* pgtable.c: all with as->pgt_lock held unless said otherwise. */
 void pgtable_init(void);
-MUST_USE struct page *pgtable_table_alloc(struct aspace *as);	/* no lock; zeroed, one user */
-void pgtable_table_free(struct aspace *as, struct page *t);	/* never linked, or already flushed */
+MUST_USE struct page *pgtable_table_alloc(void);		/* no lock; zeroed, one user */
+void pgtable_table_free(struct page *t);			/* all entries zero: never linked, or flushed and cleared */
+MUST_USE struct page *pgtable_root_alloc(void);
+void pgtable_root_free(struct page *root);			/* user half empty */
+u64 pgtable_cached(void);					/* zeroed tables that wait for their next use */
+void pgtable_cache_drain(void);					/* this CPU's */
 /* The entry that points to va's leaf table, or NULL.  *pd (optional): the table it is in. */
 pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd);
 struct page *pgtable_leaf(struct aspace *as, u64 va);		/* or NULL; perhaps shared: read only */

@@ -29,18 +29,21 @@ static const char *audit_leaf_itself(struct page *leaf, u64 base)
 {
 	struct leaf_count n = { 0 };
 	const pte_t *entries = table_entries(leaf);
-	struct leaf_span *s = leaf_span(leaf);
 	u32 used = 0;
 
-	for (u32 i = thorough ? 0 : s->lo; i < (thorough ? TABLE_ENTRIES : s->hi); i++) {
+	for (u32 i = 0; i < TABLE_ENTRIES; i++) {
 		pte_t e = entries[i];
 
+		if (!thorough && !(table_groups(leaf) >> i / TABLE_GROUP & 1)) {
+			i |= TABLE_GROUP - 1;
+			continue;
+		}
 		if (!pte_live(e))
 			continue;
 		used++;
 		n.n[pte_kind(e)]++;
-		if (i < s->lo || i >= s->hi)
-			FAIL("leaf %#lx: entry %u outside its span", base, i);
+		if (!(table_groups(leaf) >> i / TABLE_GROUP & 1))
+			FAIL("leaf %#lx: entry %u outside its summary", base, i);
 		if (pte_owns(e))
 			(void)own(pte_page(e));
 		else if (pte_page(e) != vm_zero_page)
@@ -92,10 +95,16 @@ static const char *audit_leaf(struct aspace *as, u64 base, pte_t dir, u64 *rss)
 		return err;
 	if (pte_writable(dir) && page_refs(leaf) != 1)
 		FAIL("%#lx: writable directory entry of a table with %u users", base, page_refs(leaf));
-	for (u32 i = leaf_span(leaf)->lo; i < leaf_span(leaf)->hi; i++) {
-		u64 va = base + i * PAGE_SIZE;
-		pte_t e = table_entries(leaf)[i];
+	const pte_t *entries = table_entries(leaf);
 
+	for (u32 i = 0; i < TABLE_ENTRIES; i++) {
+		u64 va = base + i * PAGE_SIZE;
+		pte_t e = entries[i];
+
+		if (!(table_groups(leaf) >> i / TABLE_GROUP & 1)) {
+			i |= TABLE_GROUP - 1;
+			continue;
+		}
 		if (!pte_live(e))
 			continue;
 		*rss += pte_owns(e);
@@ -122,6 +131,8 @@ static const char *audit_table(struct aspace *as, struct page *t, u32 level, u64
 		if (!pte_live(e))
 			continue;
 		used++;
+		if (!(table_groups(t) >> i / TABLE_GROUP & 1))
+			FAIL("table of level %u at %#lx: entry %u outside its summary", level, base, i);
 		err = level == 1 ? audit_leaf(as, va, e, rss) : audit_table(as, pte_page(e), level - 1, va, rss);
 		if (err)
 			return err;
@@ -198,8 +209,8 @@ static const char *compare_counts(void)
 			FAIL("frame %#x of use %u: %u owners, count %u", f, pg->use, owners[f], page_refs(pg));
 		owners[f] = 0;
 	}
-	if (frames != host_live_pages())
-		FAIL("%lu frames have an owner, %lu are allocated", frames, host_live_pages());
+	if (frames + pgtable_cached() != host_live_pages())
+		FAIL("%lu frames have an owner, %lu are allocated", frames, host_live_pages() - pgtable_cached());
 	return NULL;
 }
 
