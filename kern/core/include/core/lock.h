@@ -58,16 +58,20 @@ struct guard_spin { spinlock_t *l; };
 struct guard_irq { spinlock_t *l; u64 irq; };
 static inline void guard_spin_drop(struct guard_spin *g) NO_LOCK_ANALYSIS { spin_unlock(g->l); }
 static inline void guard_irq_drop(struct guard_irq *g) NO_LOCK_ANALYSIS { spin_unlock_irq(g->l, g->irq); }
-static inline struct guard_spin guard_spin_take(spinlock_t *l) NO_LOCK_ANALYSIS
+static inline struct guard_spin guard_spin_take(spinlock_t *l) ACQUIRES(*l) NO_LOCK_ANALYSIS
 {
 	spin_lock(l);
 	return (struct guard_spin){ l };
 }
-static inline struct guard_irq guard_irq_take(spinlock_t *l) NO_LOCK_ANALYSIS
+static inline struct guard_irq guard_irq_take(spinlock_t *l) ACQUIRES(*l) NO_LOCK_ANALYSIS
 {
 	return (struct guard_irq){ l, spin_lock_irq(l) };
 }
-#define GUARD_SPIN(lp) \
-	struct guard_spin UNIQUE(guard_) __attribute__((cleanup(guard_spin_drop), unused)) = guard_spin_take(lp)
-#define GUARD_IRQ(lp) \
-	struct guard_irq UNIQUE(guard_) __attribute__((cleanup(guard_irq_drop), unused)) = guard_irq_take(lp)
+/* The second variable is for the lock analysis, which follows a pointer but not a struct; it costs nothing. */
+static inline void guard_spin_note(spinlock_t *const *l) RELEASES(**l) NO_LOCK_ANALYSIS {}
+#define GUARD_SPIN(lp)										\
+	struct guard_spin UNIQUE(guard_) __attribute__((cleanup(guard_spin_drop), unused)) = guard_spin_take(lp); \
+	spinlock_t *const UNIQUE(noted_) __attribute__((cleanup(guard_spin_note), unused)) = (lp)
+#define GUARD_IRQ(lp)										\
+	struct guard_irq UNIQUE(guard_) __attribute__((cleanup(guard_irq_drop), unused)) = guard_irq_take(lp); \
+	spinlock_t *const UNIQUE(noted_) __attribute__((cleanup(guard_spin_note), unused)) = (lp)

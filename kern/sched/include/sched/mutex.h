@@ -47,24 +47,31 @@ struct guard_excl { rwlock_t *l; };
 static inline void guard_mutex_drop(struct guard_mutex *g) NO_LOCK_ANALYSIS { mutex_unlock(g->l); }
 static inline void guard_shared_drop(struct guard_shared *g) NO_LOCK_ANALYSIS { rwlock_read_end(g->l); }
 static inline void guard_excl_drop(struct guard_excl *g) NO_LOCK_ANALYSIS { rwlock_write_end(g->l); }
-static inline struct guard_mutex guard_mutex_take(mutex_t *l) NO_LOCK_ANALYSIS
+static inline struct guard_mutex guard_mutex_take(mutex_t *l) ACQUIRES(*l) NO_LOCK_ANALYSIS
 {
 	mutex_lock(l);
 	return (struct guard_mutex){ l };
 }
-static inline struct guard_shared guard_shared_take(rwlock_t *l) NO_LOCK_ANALYSIS
+static inline struct guard_shared guard_shared_take(rwlock_t *l) ACQUIRES_SHARED(*l) NO_LOCK_ANALYSIS
 {
 	rwlock_read(l);
 	return (struct guard_shared){ l };
 }
-static inline struct guard_excl guard_excl_take(rwlock_t *l) NO_LOCK_ANALYSIS
+static inline struct guard_excl guard_excl_take(rwlock_t *l) ACQUIRES(*l) NO_LOCK_ANALYSIS
 {
 	rwlock_write(l);
 	return (struct guard_excl){ l };
 }
-#define GUARD_MUTEX(lp) \
-	struct guard_mutex UNIQUE(guard_) __attribute__((cleanup(guard_mutex_drop), unused)) = guard_mutex_take(lp)
-#define GUARD_SHARED(lp) \
-	struct guard_shared UNIQUE(guard_) __attribute__((cleanup(guard_shared_drop), unused)) = guard_shared_take(lp)
-#define GUARD_EXCL(lp) \
-	struct guard_excl UNIQUE(guard_) __attribute__((cleanup(guard_excl_drop), unused)) = guard_excl_take(lp)
+/* The second variable is for the lock analysis: see core/lock.h. */
+static inline void guard_mutex_note(mutex_t *const *l) RELEASES(**l) NO_LOCK_ANALYSIS {}
+static inline void guard_shared_note(rwlock_t *const *l) RELEASES_SHARED(**l) NO_LOCK_ANALYSIS {}
+static inline void guard_excl_note(rwlock_t *const *l) RELEASES(**l) NO_LOCK_ANALYSIS {}
+#define GUARD_MUTEX(lp)										\
+	struct guard_mutex UNIQUE(guard_) __attribute__((cleanup(guard_mutex_drop), unused)) = guard_mutex_take(lp); \
+	mutex_t *const UNIQUE(noted_) __attribute__((cleanup(guard_mutex_note), unused)) = (lp)
+#define GUARD_SHARED(lp)									\
+	struct guard_shared UNIQUE(guard_) __attribute__((cleanup(guard_shared_drop), unused)) = guard_shared_take(lp); \
+	rwlock_t *const UNIQUE(noted_) __attribute__((cleanup(guard_shared_note), unused)) = (lp)
+#define GUARD_EXCL(lp)										\
+	struct guard_excl UNIQUE(guard_) __attribute__((cleanup(guard_excl_drop), unused)) = guard_excl_take(lp); \
+	rwlock_t *const UNIQUE(noted_) __attribute__((cleanup(guard_excl_note), unused)) = (lp)
