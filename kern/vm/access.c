@@ -17,6 +17,19 @@ int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out)
 	return 0;
 }
 
+int aspace_area_hold(struct aspace *as, u64 addr, struct area *out)
+{
+	GUARD_SHARED(&as->lock);
+	struct area *a = area_find(as, addr);
+
+	if (!a)
+		return -ENOENT;
+	*out = *a;
+	if (out->file)
+		vm_file_hooks.get(out->file);
+	return 0;
+}
+
 /* --- pins ------------------------------------------------------------------ */
 
 /* May the kernel write through e's frame?  The leaf has one user and nobody else sees what is written. */
@@ -111,8 +124,12 @@ static void usage_add(struct area_usage *u, struct page *leaf, pte_t e)
 	bool cached = pte_kind(e) != KIND_ANON;
 	bool dirty = !cached || pg->flags & PAGE_F_DIRTY;
 	u32 refs = page_refs(pg), owners = MAX(refs - (cached && refs > 1), 1u) + page_refs(leaf) - 1;
-	u64 *bucket;
+	u64 *bucket, *kind;
 
+	kind = pte_kind(e) == KIND_ANON ? &u->pss_anon : pte_kind(e) == KIND_FILE ? &u->pss_file : &u->pss_shmem;
+	*kind += PAGE_SIZE / owners;
+	if (dirty)
+		u->pss_dirty += PAGE_SIZE / owners;
 	if (owners > 1)
 		bucket = dirty ? &u->shared_dirty : &u->shared_clean;
 	else

@@ -191,7 +191,8 @@ static u32 next_live(struct page *t, u32 i)
 	return TABLE_ENTRIES;
 }
 
-struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
+/* First table at or after *va that an entry of stop_level points to. */
+static struct page *next_table(struct aspace *as, u64 *va, u64 end, u32 stop_level)
 {
 	u64 at = *va;
 
@@ -208,13 +209,18 @@ struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 					break;
 			}
 			t = pte_page(table_entries(t)[next]);
-			if (level == 1) {
+			if (level == stop_level) {
 				*va = at;
 				return t;
 			}
 		}
 	}
 	return NULL;
+}
+
+struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
+{
+	return next_table(as, va, end, 1);
 }
 
 /* --- entries ------------------------------------------------------------- */
@@ -446,14 +452,16 @@ static void table_destroy(struct page *t, u32 level)
 {
 	pte_t *e = table_entries(t);
 
-	if (!level) {
-		pgtable_leaf_drop(t);
-		return;
-	}
-	for (u32 i = 0; (i = next_live(t, i)) < TABLE_ENTRIES; i++) {
-		table_destroy(pte_page(e[i]), level - 1);
-		e[i].v = 0;
-	}
+	for (u64 groups = table_groups(t); groups; groups &= groups - 1)
+		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
+			if (!pte_live(e[i]))
+				continue;
+			if (level == 1)
+				pgtable_leaf_drop(pte_page(e[i]));
+			else
+				table_destroy(pte_page(e[i]), level - 1);
+			e[i].v = 0;
+		}
 	pgtable_table_free(t);
 }
 
@@ -462,7 +470,7 @@ void pgtable_destroy(struct aspace *as)
 	struct page *root = pfn_to_page(as->root);
 	pte_t *e = table_entries(root);
 
-	for (u32 i = 0; (i = next_live(root, i)) < TABLE_ENTRIES; i++) {
+	for (u32 i = 0; (i = next_live(root, i)) < TABLE_ENTRIES / 2; i++) {
 		table_destroy(pte_page(e[i]), 2);
 		e[i].v = 0;
 	}
@@ -473,8 +481,8 @@ void pgtable_destroy(struct aspace *as)
 
 /* --- fork ---------------------------------------------------------------- */
 
-/* The directory entry of va in a space that only rmap can look at: upper tables are linked under the lock. */
-static int dir_for_fork(struct aspace *to, u64 va, struct page **pd, pte_t **out)
+/* The directory (level 1 table) of va in a space that only rmap can look at: tables are linked under the lock. */
+static struct page *directory_for_fork(struct aspace *to, u64 va)
 {
 	struct page *t = pfn_to_page(to->root);
 
@@ -485,39 +493,51 @@ static int dir_for_fork(struct aspace *to, u64 va, struct page **pd, pte_t **out
 			struct page *fresh = pgtable_table_alloc();
 
 			if (!fresh)
-				return -ENOMEM;
+				return NULL;
 			GUARD_SPIN(&to->pgt_lock);
 			table_link(to, t, slot, fresh);
 		}
 		t = pte_page(*slot);
 	}
-	*pd = t;
-	*out = &table_entries(t)[mmu_index(va, 1)];
-	return 0;
+	return t;
 }
 
-/* Inv. T1: both directory entries without W from here on.  The caller flushes the parent. */
-static int fork_share(struct aspace *from, struct aspace *to, u64 va, struct page *leaf)
+static bool leaf_inherited_whole(struct aspace *from, u64 base)
 {
-	struct leaf_count *c = leaf_count(leaf);
-	struct page *pd;
-	pte_t *dir;
-	int err = dir_for_fork(to, va, &pd, &dir);
+	if (likely(!from->nofork))
+		return true;
+	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
+		if (a->flags & (VM_DONTFORK | VM_WIPEFORK))
+			return false;
+	return true;
+}
 
-	if (err)
-		return err;
-	spin_lock(&from->pgt_lock);
-	pte_t *mine = pgtable_dir_slot(from, va, NULL);
-	struct page *extra = page_get(leaf);
+/*
+ * Each leaf of a directory gets one more user; inv. T1: both entries without W from here on.  Both locks at once,
+ * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
+ */
+static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base)
+{
+	pte_t *mine = table_entries(pd), *its = table_entries(kid);
+	u32 n = 0;
 
-	WRITE_ONCE(mine->v, mine->v & ~PTE_WRITE);
-	spin_unlock(&from->pgt_lock);
+	GUARD_SPIN(&from->pgt_lock);
+	spin_lock_nested(&to->pgt_lock);
+	for (u64 groups = table_groups(pd); groups; groups &= groups - 1)
+		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
+			pte_t e = { mine[i].v & ~PTE_WRITE };
 
-	GUARD_SPIN(&to->pgt_lock);
-	table_link(to, pd, dir, extra);
-	WRITE_ONCE(dir->v, dir->v & ~PTE_WRITE);
-	to->rss += c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
-	return 0;
+			if (!pte_live(e) || !pte_page(e)->used || !leaf_inherited_whole(from, base + i * HUGE_SIZE))
+				continue;
+			page_get(pte_page(e));
+			WRITE_ONCE(mine[i].v, e.v);
+			WRITE_ONCE(its[i].v, e.v);
+			n++;
+		}
+	kid->private = pd->private;
+	kid->used += n;
+	tables_add(to, n);
+	spin_unlock(&to->pgt_lock);
 }
 
 static void fork_copy_area(struct aspace *from, struct page *old, struct aspace *to, struct page *leaf, u64 start, u64 end)
@@ -559,29 +579,37 @@ static int fork_copy(struct aspace *from, struct aspace *to, u64 base)
 	return 0;
 }
 
-static bool leaf_inherited_whole(struct aspace *from, u64 base)
-{
-	if (likely(!from->nofork))
-		return true;
-	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
-		if (a->flags & (VM_DONTFORK | VM_WIPEFORK))
-			return false;
-	return true;
-}
-
-int pgtable_fork(struct aspace *from, struct aspace *to)
+/* The leaves that share_directory() left out. */
+static int copy_mixed_leaves(struct aspace *from, struct aspace *to)
 {
 	struct page *leaf;
 	int err = 0;
 
-	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
 	for (u64 va = 0; !err && (leaf = pgtable_next_leaf(from, &va, USER_TOP)) != NULL;) {
 		u64 base = ALIGN_DOWN(va, HUGE_SIZE);
 
-		if (leaf->used)
-			err = leaf_inherited_whole(from, base) ? fork_share(from, to, base, leaf) :
-								 fork_copy(from, to, base);
+		if (leaf->used && !leaf_inherited_whole(from, base))
+			err = fork_copy(from, to, base);
 		va = base + HUGE_SIZE;
 	}
 	return err;
+}
+
+int pgtable_fork(struct aspace *from, struct aspace *to)
+{
+	u64 size = mmu_level_size(2);
+	struct page *pd;
+
+	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
+	for (u64 va = 0; (pd = next_table(from, &va, USER_TOP, 2)) != NULL; va = ALIGN_DOWN(va, size) + size) {
+		struct page *kid = directory_for_fork(to, va);
+
+		if (!kid)
+			return -ENOMEM;
+		share_directory(from, pd, to, kid, ALIGN_DOWN(va, size));
+	}
+	if (from->nofork && copy_mixed_leaves(from, to))
+		return -ENOMEM;
+	to->rss = to->peak_rss = from->rss;
+	return 0;
 }
