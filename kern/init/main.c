@@ -43,6 +43,7 @@ static void boot_thread(void *arg)
 	u32 cpus = arch_smp_start();
 
 	log_info("smp: %u of %u CPUs run", cpus, cpu_count());
+	arch_init_memory_release(mem_free_boot_range);
 	dev_init();
 	init_mount_root();
 	init_unpack_initramfs(boot);
