@@ -67,7 +67,7 @@ static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t
 
 extern struct page *vm_zero_page;
 
-/* pgtable.c: all with as->pgt_lock held unless said otherwise. */
+/* pgtable.c, table.c: all with as->pgt_lock held unless said otherwise. */
 void pgtable_init(void);
 MUST_USE struct page *pgtable_table_alloc(void);		/* no lock; zeroed, one user */
 void pgtable_table_free(struct page *t);			/* all entries zero: never linked, or flushed and cleared */
