@@ -264,6 +264,7 @@ static int show(void)
 
 static void setuid_programs_change_the_effective_user(void)
 {
+	tap_own_mount();
 	copy_self("suid", 2000, 0, 04755);
 	tap_str(show_as("./suid", 1000, 1000, false),
 		"1000 2000 2000, 1000 1000 1000, 1000 2000, secure 1");
@@ -279,6 +280,7 @@ static void setuid_programs_change_the_effective_user(void)
 
 static void setuid_is_not_honoured_when_it_should_not(void)
 {
+	tap_own_mount();
 	copy_self("suid", 2000, 0, 04755);
 	tap_str(show_as("./suid", 1000, 1000, true),
 		"1000 1000 1000, 1000 1000 1000, 1000 1000, secure 0");

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <grp.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -149,6 +150,22 @@ static void tree_remove(const char *path)
 	rmdir(path);
 }
 
+static void scratch_remove(const char *dir)
+{
+	char own[128];
+
+	snprintf(own, sizeof(own), "%s/own", dir);
+	umount2(own, MNT_DETACH);
+	tree_remove(dir);
+}
+
+void tap_own_mount(void)
+{
+	tap_must(mkdir("own", 0777));
+	tap_must(mount("own", "own", "tmpfs", 0, "mode=0777"));
+	tap_must(chdir("own"));
+}
+
 static void case_child(const struct tap_case *c, const char *dir)
 {
 	setpgid(0, 0);
@@ -251,7 +268,7 @@ int tap_main(int argc, char **argv, const struct tap_case *cases, int n)
 
 		bad += !case_report(&cases[i], ++no, st);
 		if (made)
-			tree_remove(dir);
+			scratch_remove(dir);
 	}
 	return bad ? 1 : 0;
 }

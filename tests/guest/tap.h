@@ -138,6 +138,9 @@ long tap_slurp(const char *name, char *buf, size_t size);	/* NUL-terminated; -1 
 void tap_spit(const char *name, const char *text);
 bool tap_exists(const char *name);			/* lstat succeeds */
 
+/* A tmpfs with devices and setuid programs, which /tmp may forbid; goes on in it. */
+void tap_own_mount(void);
+
 /* Real, effective and saved ids of an ordinary user, no groups.  For children. */
 void tap_become(uid_t uid, gid_t gid);
 
