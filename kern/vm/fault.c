@@ -41,7 +41,7 @@ struct fault {
 
 struct page *vm_zero_page;
 
-pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write)
+static ALWAYS_INLINE pte_t entry_for(const struct area *a, struct page *pg, bool write)
 {
 	u64 bits = PTE_USER | PTE_ACCESSED;
 	bool shared = a->flags & VM_SHARED;
@@ -63,6 +63,11 @@ pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write)
 		bits |= PTE_WRITE | PTE_DIRTY;
 	}
 	return pte_make(page_to_pfn(pg), bits);
+}
+
+pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write)
+{
+	return entry_for(a, pg, write);
 }
 
 /* --- anonymous memory ------------------------------------------------------ */
@@ -140,26 +145,41 @@ static int ask_fill(struct fault *f, struct vm_object *obj, u64 index, bool writ
 	return FAULT_FILL;
 }
 
-/* Read-only entries for what the cache has around va.  pgt_lock and tree_lock held. */
-static void map_around(struct fault *f, struct page *leaf, u64 index)
+/* The part of the window around va that the area, the file and its file part cover: pages from *lo on. */
+static u32 around_window(const struct fault *f, u64 *lo)
 {
 	const struct area *a = f->area;
-	struct vm_object *obj = a->obj;
 	u64 window = ALIGN_DOWN(f->va, VM_AROUND);
-	u64 size_end = a->start + ALIGN_UP(READ_ONCE(obj->size), PAGE_SIZE) - a->off;
-	u64 lo = MAX(window, a->start), hi = MIN(MIN(window + VM_AROUND, a->end), size_end);
+	u64 size_end = a->start + ALIGN_UP(READ_ONCE(a->obj->size), PAGE_SIZE) - a->off;
+	u64 hi = MIN(MIN(window + VM_AROUND, a->end), size_end);
 
 	if (a->file_end)
 		hi = MIN(hi, a->file_end & PAGE_MASK);
-	for (u64 at = lo; at < hi; at += PAGE_SIZE) {
-		struct page *pg;
+	*lo = MAX(window, a->start);
+	return (u32)((hi - *lo) >> PAGE_SHIFT);
+}
 
-		if (pte_live(*leaf_slot(leaf, at)))
-			continue;
-		pg = radix_get(obj->root, (a->off + (at - a->start)) >> PAGE_SHIFT);
-		if (pg)
-			leaf_set(f->as, leaf, at, pgtable_entry_for(a, page_get(pg), false));
+/* Read-only entries for what the cache has around va.  pgt_lock and tree_lock held. */
+static void map_around(struct fault *f, struct page *leaf)
+{
+	const struct area *a = f->area;
+	pte_t e[VM_AROUND / PAGE_SIZE];
+	u64 lo;
+	u32 n = around_window(f, &lo), run;
+	u64 index = (a->off + (lo - a->start)) >> PAGE_SHIFT;
+	const pte_t *slot = leaf_slot(leaf, lo);
+
+	for (u32 i = 0; i < n; i += run) {
+		struct page **pages = radix_run(&a->obj->root, index + i, &run);
+
+		run = MIN(run, n - i);
+		for (u32 j = 0; j < run; j++) {
+			struct page *pg = pages && !pte_live(slot[i + j]) ? pages[j] : NULL;
+
+			e[i + j].v = pg ? entry_for(a, page_get(pg), false).v : 0;
+		}
 	}
+	leaf_set_run(f->as, leaf, lo, e, n);
 }
 
 static int fault_cached_read(struct fault *f, struct vm_object *obj, u64 index)
@@ -178,7 +198,7 @@ static int fault_cached_read(struct fault *f, struct vm_object *obj, u64 index)
 		pg = radix_get(obj->root, index);
 		if (pg) {
 			lru_touch(pg);
-			map_around(f, leaf, index);
+			map_around(f, leaf);
 		} else {
 			err = FAULT_FILL;
 		}

@@ -151,6 +151,29 @@ void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e)
 	WRITE_ONCE(slot->v, e.v);
 }
 
+void leaf_set_run(struct aspace *as, struct page *leaf, u64 va, const pte_t *e, u32 n)
+{
+	struct leaf_count *count = leaf_count(leaf);
+	u32 first = mmu_index(va, 0), set = 0;
+	pte_t *slot = &table_entries(leaf)[first];
+
+	for (u32 i = 0; i < n; i++) {
+		if (!pte_live(e[i]))
+			continue;
+		ASSERT(!pte_live(slot[i]) && pte_owns(e[i]));
+		count->n[pte_kind(e[i])]++;
+		set++;
+		WRITE_ONCE(slot[i].v, e[i].v);
+	}
+	if (!set)
+		return;
+	leaf->private |= groups_touching(first, first + n);
+	leaf->used += set;
+	as->rss += set;
+	if (as->rss > as->peak_rss)
+		as->peak_rss = as->rss;
+}
+
 pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va)
 {
 	pte_t *slot = leaf_slot(leaf, va);

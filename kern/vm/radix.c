@@ -65,6 +65,25 @@ struct page *radix_get(void *root, u64 index)
 	}
 }
 
+struct page **radix_run(void **root, u64 index, u32 *n)
+{
+	struct radix_node *node = root_node(*root);
+
+	*n = RADIX_SLOTS - (u32)(index & (RADIX_SLOTS - 1));
+	if (!node) {
+		*n = index ? *n : 1;
+		return index || !*root ? NULL : (struct page **)root;
+	}
+	if (!reaches(node->shift, index))
+		return NULL;
+	while (node->shift) {
+		node = node->slot[slot_of(node, index)];
+		if (!node)
+			return NULL;
+	}
+	return (struct page **)&node->slot[slot_of(node, index)];
+}
+
 /* First page at or after *index below n; *index is inside n's range. */
 static struct page *next_in(struct radix_node *n, u64 *index, u64 last)
 {

@@ -87,6 +87,8 @@ MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **lea
 /* Leaf at or after *va, below end, that exists: moves *va to the first address it covers in range; NULL: none. */
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e);		/* was absent */
+/* Sets those of n consecutive entries that are live in e; their slots are absent. */
+void leaf_set_run(struct aspace *as, struct page *leaf, u64 va, const pte_t *e, u32 n);
 pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va);			/* was live; the reference goes to the caller */
 void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e);	/* live to live */
 /* Live to live with another frame or fewer rights where another CPU may still use the old entry: no one sees both. */
@@ -160,6 +162,8 @@ pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write);
 void pagecache_init(void);
 void radix_init(void);
 struct page *radix_get(void *root, u64 index);
+/* The slots of index and what follows it in its node, *n in all; NULL: all *n are empty.  Slots may be NULL. */
+struct page **radix_run(void **root, u64 index, u32 *n);
 /* Next present index at or after *index: its page, *index moved; NULL: none up to last. */
 struct page *radix_next(void *root, u64 *index, u64 last);
 struct radix_spare { void *nodes; u32 n, need; };
