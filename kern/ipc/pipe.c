@@ -95,17 +95,17 @@ static struct page *new_page(struct pipe *p)
 
 int pipe_wait_data(struct pipe *p, bool nonblock)
 {
-	while (pipe_empty(p)) {
-		if (!p->writers)
+	while (!pipe_has_data(p)) {
+		if (pipe_over(p))
 			return 1;
 		if (nonblock)
 			return -EAGAIN;
 		mutex_unlock(&p->lock);
-		int err = waitq_wait_intr_excl(&p->rd_wait, !pipe_empty(p) || !READ_ONCE(p->writers));
+		int err = waitq_wait_intr_excl(&p->rd_wait, pipe_has_data(p) || pipe_over(p));
 
 		mutex_lock(&p->lock);
-		if (err && pipe_empty(p))
-			return p->writers ? err : 1;
+		if (err && !pipe_has_data(p))
+			return pipe_over(p) ? 1 : err;
 	}
 	return 0;
 }
@@ -165,7 +165,7 @@ static i64 pipe_read(struct file *f, struct uio *dst, u64 *pos)
 	if (!dst->resid)
 		return 0;
 	mutex_lock(&p->lock);
-	bool slept = pipe_empty(p);
+	bool slept = !pipe_has_data(p);
 	i64 ret = pipe_wait_data(p, f->flags & O_NONBLOCK);
 
 	if (ret) {
@@ -379,17 +379,26 @@ int pipe_create(u32 flags, struct file **rd, struct file **wr)
 
 /* --- FIFOs --------------------------------------------------------------- */
 
-/* Finds or makes the FIFO's pipe and counts this file in. */
-static struct pipe *fifo_attach(struct vnode *vn, struct file *f)
+/*
+ * Finds or makes the FIFO's pipe and counts this file in.  *alone: the other end was not open at that moment; *seen: how
+ * often it had been.  Both belong to one look under the lock: an other end that comes and goes right after is not missed.
+ */
+static int fifo_attach(struct vnode *vn, struct file *f, bool *alone, u32 *seen)
 {
+	bool rd = f->mode & FILE_READ, wr = f->mode & FILE_WRITE;
 	GUARD_EXCL(&vn->lock);
 	struct pipe *p = vn->pipe;
 
+	if (wr && !rd && (f->flags & O_NONBLOCK) && (!p || !READ_ONCE(p->readers)))
+		return -ENXIO;
 	if (!p)
 		p = vn->pipe = pipe_alloc();
 	if (!p)
-		return NULL;
+		return -ENOMEM;
+	f->priv = p;
 	mutex_lock(&p->lock);
+	*alone = rd ? !p->writers : !p->readers;
+	*seen = rd ? p->w_opens : p->r_opens;
 	p->files++;
 	if (f->mode & FILE_READ) {
 		p->readers++;
@@ -401,33 +410,28 @@ static struct pipe *fifo_attach(struct vnode *vn, struct file *f)
 	}
 	f->f_version = p->writers ? ~0ull : p->w_opens;
 	mutex_unlock(&p->lock);
-	return p;
+	return 0;
 }
 
 static int fifo_open(struct vnode *vn, struct file *f)
 {
 	bool rd = f->mode & FILE_READ, wr = f->mode & FILE_WRITE;
-	struct pipe *p = fifo_attach(vn, f);
-	int err = 0;
+	bool alone;
+	u32 seen;
+	int err = fifo_attach(vn, f, &alone, &seen);
+	struct pipe *p = f->priv;
 
-	if (!p)
-		return -ENOMEM;
-	f->priv = p;
+	if (err)
+		return err;
 	f->mode = (f->mode & ~FILE_PREAD) | FILE_STREAM;
 	waitq_wake_all(&p->rd_wait);
 	waitq_wake_all(&p->wr_wait);
 	if (rd && !wr && !(f->flags & O_NONBLOCK)) {
-		u32 seen = READ_ONCE(p->w_opens);
-
-		err = waitq_wait_intr(&p->rd_wait, READ_ONCE(p->writers) || READ_ONCE(p->w_opens) != seen);
+		if (alone)
+			err = waitq_wait_intr(&p->rd_wait, READ_ONCE(p->w_opens) != seen);
 		f->f_version = ~0ull;
-	} else if (wr && !rd) {
-		u32 seen = READ_ONCE(p->r_opens);
-
-		if (f->flags & O_NONBLOCK)
-			err = READ_ONCE(p->readers) ? 0 : -ENXIO;
-		else
-			err = waitq_wait_intr(&p->wr_wait, READ_ONCE(p->readers) || READ_ONCE(p->r_opens) != seen);
+	} else if (wr && !rd && alone) {
+		err = waitq_wait_intr(&p->wr_wait, READ_ONCE(p->r_opens) != seen);
 	}
 	if (err)
 		pipe_release(f);
@@ -482,8 +486,10 @@ i64 pipe_set_size(struct file *f, u32 bytes)
 	}
 	mutex_unlock(&p->lock);
 	kfree(slots);
-	if (ret > 0)
+	if (ret > 0) {
 		waitq_wake_all(&p->wr_wait);
+		waitq_wake_all(&p->rd_wait);	/* who looked while the positions moved may have seen an empty ring */
+	}
 	return ret;
 }
 

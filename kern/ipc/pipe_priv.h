@@ -23,11 +23,15 @@ struct pipe {
 	u32 readers, writers;		/* open files of each end */
 	u32 r_opens, w_opens;		/* opens ever: FIFO opens wait for a change */
 	u32 files;			/* users of the struct */
+	bool draining;			/* splice writes the first slot out: it belongs to that writer alone */
 	struct page *spare;		/* last page read empty, kept for the next write */
 	struct waitq rd_wait, wr_wait;
 };
 
 static inline bool pipe_empty(const struct pipe *p) { return READ_ONCE(p->head) == READ_ONCE(p->tail); }
+static inline bool pipe_has_data(const struct pipe *p) { return !pipe_empty(p) && !READ_ONCE(p->draining); }
+/* Nothing will come: the readers' end of file. */
+static inline bool pipe_over(const struct pipe *p) { return pipe_empty(p) && !READ_ONCE(p->writers); }
 static inline bool pipe_full(const struct pipe *p) { return READ_ONCE(p->head) - READ_ONCE(p->tail) >= READ_ONCE(p->nslots); }
 static inline struct pipe_slot *pipe_slot_at(struct pipe *p, u32 i) { return &p->slots[i & (p->nslots - 1)]; }
 

@@ -53,6 +53,8 @@ static i64 link_slots(struct pipe *in, struct pipe *out, u64 len, bool move)
 {
 	i64 done = 0;
 
+	if (in->draining)
+		return 0;
 	for (u32 i = in->tail; i != in->head && !pipe_full(out) && (u64)done < len && out->readers;) {
 		struct pipe_slot *s = pipe_slot_at(in, i);
 		u32 n = (u32)MIN((u64)s->len, len - (u64)done);
@@ -167,8 +169,9 @@ static i64 file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 len, bool
 /* --- pipe -> file ---------------------------------------------------------------- */
 
 /*
- * Writes the first slot's bytes.  The slot is taken out of the ring while the
- * write runs (it may block), and what was not written is put back in front.
+ * Writes the first slot's bytes.  The write may block, so the lock is dropped;
+ * p->draining keeps readers away from the slot meanwhile (writers may append to
+ * it: off does not move and len only grows).
  */
 static i64 drain_slot(struct pipe *p, struct file *out, u64 *pos, u64 len)
 {
@@ -176,10 +179,11 @@ static i64 drain_slot(struct pipe *p, struct file *out, u64 *pos, u64 len)
 	struct uio u;
 
 	mutex_lock(&p->lock);
-	if (pipe_empty(p)) {
+	if (!pipe_has_data(p)) {
 		mutex_unlock(&p->lock);
 		return 0;
 	}
+	p->draining = true;
 	struct pipe_slot *first = pipe_slot_at(p, p->tail);
 
 	s = *first;
@@ -191,7 +195,8 @@ static i64 drain_slot(struct pipe *p, struct file *out, u64 *pos, u64 len)
 
 	mutex_lock(&p->lock);
 	page_put(s.page);
-	if (n > 0 && !pipe_empty(p) && pipe_slot_at(p, p->tail)->page == s.page) {
+	WRITE_ONCE(p->draining, false);
+	if (n > 0) {
 		first = pipe_slot_at(p, p->tail);
 		first->off += (u32)n;
 		first->len -= (u32)n;
@@ -202,6 +207,7 @@ static i64 drain_slot(struct pipe *p, struct file *out, u64 *pos, u64 len)
 	}
 	mutex_unlock(&p->lock);
 	pipe_wake_writers(p);
+	waitq_wake(&p->rd_wait, ~0u, 0);	/* readers that were kept away; key 0: no news for epoll */
 	return n;
 }
 
@@ -248,9 +254,9 @@ i64 splice_files(struct file *in, u64 *off_in, struct file *out, u64 *off_out, u
 	if (pout) {
 		if (!in->ops->read || (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR))
 			return -EINVAL;
-		return file_to_pipe(in, off_in, pout, len, nonblock);
+		return file_to_pipe(in, off_in, pout, len, nonblock || (out->flags & O_NONBLOCK));
 	}
-	return out->ops->write ? pipe_to_file(pin, out, off_out, len, nonblock) : -EINVAL;
+	return out->ops->write ? pipe_to_file(pin, out, off_out, len, nonblock || (in->flags & O_NONBLOCK)) : -EINVAL;
 }
 
 i64 vmsplice_user(struct file *pipe, const struct uio_seg *seg, u32 nseg, u32 flags)
