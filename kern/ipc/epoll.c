@@ -30,6 +30,7 @@
 #define EXCLUSIVE_OK   (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE | 0x3c0u)
 #define MAX_NESTS      5u
 #define MAX_QUEUES     4u
+#define MAX_VISITS     1000u	/* epoll files looked at by one EPOLL_CTL_ADD */
 
 struct ep_entry;
 struct ep_hook {			/* one queue of the target */
@@ -52,6 +53,7 @@ struct ep_entry {
 };
 
 struct epoll {
+	struct file *file;		/* const after creation; not a reference: the file owns us */
 	mutex_t lock;
 	struct rb_tree entries GUARDED_BY(&lock);
 	spinlock_t ready_lock;
@@ -131,7 +133,7 @@ static bool entry_wake(struct waiter *w, u32 key)
 	struct ep_hook *h = container_of(w, struct ep_hook, waiter);
 	struct ep_entry *e = h->entry;
 
-	if (key != ~0u && !(key & (READ_ONCE(e->events) | POLLERR | POLLHUP)))
+	if (key != ~0u && !(key & READ_ONCE(e->events)))	/* POLLERR, POLLHUP are in there unless a one-shot is used up */
 		return false;
 	make_ready(e);
 	waitq_wake_nested(&e->ep->wait, 1, POLLIN);
@@ -163,7 +165,7 @@ static void hook_add(struct poll_table *pt, struct waitq *q)
 
 static u32 entry_poll(struct ep_entry *e)
 {
-	return file_poll(e->file, NULL) & (e->events | POLLERR | POLLHUP) & ~PRIVATE_BITS;
+	return file_poll(e->file, NULL) & e->events & ~PRIVATE_BITS;
 }
 
 static void entry_unhook(struct ep_entry *e)
@@ -190,20 +192,41 @@ static void entry_destroy(struct ep_entry *e) MUST_HOLD(&big_lock) MUST_HOLD(&e-
 
 /* --- control ---------------------------------------------------------------- */
 
-/* Depth of the epoll graph below ep; > MAX_NESTS or meeting `avoid` means a loop or too deep. */
-static u32 graph_depth(struct epoll *ep, struct epoll *avoid, u32 depth) MUST_HOLD(&big_lock)
+/* Depth of the epoll graph below ep; > MAX_NESTS or meeting `avoid` means a loop, too deep or too many. */
+static u32 graph_depth(struct epoll *ep, struct epoll *avoid, u32 depth, u32 *visits) MUST_HOLD(&big_lock)
 {
 	u32 deepest = depth;
 
-	if (ep == avoid || depth > MAX_NESTS)
+	if (ep == avoid || depth > MAX_NESTS || ++*visits > MAX_VISITS)
 		return MAX_NESTS + 1;
 	for (struct rb_node *n = rb_first(&ep->entries); n; n = rb_next(n)) {
 		struct epoll *below = file_epoll(container_of(n, struct ep_entry, node)->file);
 
 		if (below)
-			deepest = MAX(deepest, graph_depth(below, avoid, depth + 1));
+			deepest = MAX(deepest, graph_depth(below, avoid, depth + 1, visits));
+		if (deepest > MAX_NESTS)
+			break;
 	}
 	return deepest;
+}
+
+/* The longest chain of epoll files that watch ep; wake-ups climb it by recursion, so it has to be short as well. */
+static u32 graph_height(struct epoll *ep, u32 height, u32 *visits) MUST_HOLD(&big_lock)
+{
+	struct watchers *w = ep->file->epolls;
+	u32 highest = height;
+	struct ep_entry *e;
+
+	if (height > MAX_NESTS || ++*visits > MAX_VISITS)
+		return MAX_NESTS + 1;
+	if (!w)
+		return height;
+	list_for_each(e, &w->entries, by_file) {
+		highest = MAX(highest, graph_height(e->ep, height + 1, visits));
+		if (highest > MAX_NESTS)
+			break;
+	}
+	return highest;
 }
 
 static int watch_file(struct file *f, struct ep_entry *e) MUST_HOLD(&big_lock)
@@ -269,12 +292,13 @@ static int entry_modify(struct ep_entry *e, const struct epoll_event_k *ev) MUST
 static int check_target(struct epoll *ep, u32 op, struct file *target, const struct epoll_event_k *ev) MUST_HOLD(&big_lock)
 {
 	struct epoll *inner = file_epoll(target);
+	u32 visits = 0;
 
 	if (ev && (ev->events & EPOLLEXCLUSIVE)) {
 		if (op == 3 || inner || (ev->events & ~EXCLUSIVE_OK))
 			return -EINVAL;
 	}
-	if (op == 1 && inner && graph_depth(inner, ep, 1) > MAX_NESTS)
+	if (op == 1 && inner && graph_depth(inner, ep, 1, &visits) + graph_height(ep, 0, &visits) > MAX_NESTS)
 		return -ELOOP;
 	return 0;
 }
@@ -360,6 +384,13 @@ static void keep(struct epoll *ep, struct ep_entry *e, struct list *again)
 		list_push_back(again, &e->ready);
 }
 
+/* A one-shot entry has reported: silent until EPOLL_CTL_MOD. */
+static void use_up(struct epoll *ep, struct ep_entry *e)
+{
+	GUARD_IRQ(&ep->ready_lock);
+	e->events &= PRIVATE_BITS;
+}
+
 /* Reports up to max events.  Count or -EFAULT when the very first could not be copied. */
 static i64 harvest(struct epoll *ep, uptr_t out, u32 max)
 {
@@ -380,7 +411,7 @@ static i64 harvest(struct epoll *ep, uptr_t out, u32 max)
 		}
 		n++;
 		if (e->events & EPOLLONESHOT)
-			e->events &= PRIVATE_BITS;
+			use_up(ep, e);
 		else if (!(e->events & EPOLLET))
 			keep(ep, e, &again);
 	}
@@ -428,7 +459,7 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
 	poll_wait(pt, &ep->poll_wait);
 	if (!has_ready(ep))
 		return 0;
-	struct list idle = LIST_INIT(idle), again = LIST_INIT(again);
+	struct list again = LIST_INIT(again);
 	struct ep_entry *e;
 
 	mutex_lock_nested(&ep->lock);
@@ -440,6 +471,9 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
 	}
 	put_back(ep, &again);
 	mutex_unlock(&ep->lock);
+	/* An epoll_wait() that looked while the list was ours went to sleep. */
+	if (ev && waitq_active(&ep->wait))
+		waitq_wake(&ep->wait, 1, POLLIN);
 	return ev;
 }
 
@@ -489,6 +523,7 @@ int epoll_create_file(struct file **out)
 		kfree(ep);
 		return -ENOMEM;
 	}
+	ep->file = *out;
 	return 0;
 }
 
