@@ -217,6 +217,7 @@ static int copy_process(struct birth *b)
 	memcpy(p->rlim, old->rlim, sizeof(p->rlim));
 	spin_unlock(&old->lock);
 	p->oom_score_adj = old->oom_score_adj;
+	p->oom_score_adj_min = old->oom_score_adj_min;
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
 	p->did_exec = false;

@@ -4,6 +4,7 @@
  * never is.  While a victim still has memory to give back nobody else is killed.
  */
 #include <mem/mem.h>
+#include <proc/view.h>
 #include "proc.h"
 
 #define OOM_ADJ_NEVER  (-1000)
@@ -28,6 +29,23 @@ static u64 badness(struct process *p, u64 total)
 		return 0;
 	points += (i64)p->oom_score_adj * (i64)total / 1000;
 	return points > 0 ? (u64)points : 1;
+}
+
+/* Linux's scale: 0 never, 667 nothing to gain, 2000 * 2 / 3 at most. */
+u32 process_oom_score(struct process *p)
+{
+	i64 total = (i64)mem_total_pages(), points;
+
+	if (p == init_process || p->oom_score_adj == OOM_ADJ_NEVER)
+		return 0;
+	spin_lock(&p->lock);
+	points = p->aspace ? (i64)(READ_ONCE(p->aspace->rss) + (u64)atomic64_read(&p->aspace->table_pages)) : 0;
+	spin_unlock(&p->lock);
+	if (!points)
+		return 0;
+	points += (i64)p->oom_score_adj * total / 1000;
+	points = (1000 + points * 1000 / total) * 2 / 3;
+	return points > 0 ? (u32)points : 0;
 }
 
 static struct process *choose(u64 *pages)

@@ -8,6 +8,7 @@
 #include <arch/context.h>
 #include <core/panic.h>
 #include <core/rcu.h>
+#include <proc/view.h>
 #include "proc.h"
 
 struct slab_cache *task_cache, *process_cache, *sighand_cache;
@@ -68,6 +69,29 @@ const struct cred *task_cred_get(struct task *t)
 
 /* --- releasing ----------------------------------------------------------- */
 
+static void io_add(struct io_counts *to, const struct io_counts *from)
+{
+	to->rchar += from->rchar;
+	to->wchar += from->wchar;
+	to->syscr += from->syscr;
+	to->syscw += from->syscw;
+}
+
+void process_io_counts(struct process *p, const struct task *only, struct io_counts *out)
+{
+	struct task *t;
+
+	*out = (struct io_counts){ 0 };
+	GUARD_IRQ(&p->sig_lock);
+	if (only) {
+		*out = only->vfs.io;
+		return;
+	}
+	*out = p->dead_io;
+	list_for_each(t, &p->threads, thread_link)
+		io_add(out, &t->vfs.io);
+}
+
 void process_add_dead_thread(struct process *p, struct task *t)
 {
 	u64 user, sys;
@@ -77,6 +101,7 @@ void process_add_dead_thread(struct process *p, struct task *t)
 	p->dead_sys_ns += sys;
 	p->dead_nvcsw += t->thread.nvcsw;
 	p->dead_nivcsw += t->thread.nivcsw;
+	io_add(&p->dead_io, &t->vfs.io);
 }
 
 void task_unlink_locked(struct task *t)
@@ -115,6 +140,8 @@ void task_release_rest(struct task *t)
 		atomic_dec(&t->user->tasks);
 	user_counts_put(t->user);
 	t->user = NULL;
+	if (proc_released_hook)
+		proc_released_hook(t->proc->pid, t->tid);
 	task_put(t);
 }
 

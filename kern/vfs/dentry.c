@@ -472,6 +472,27 @@ void superblock_kill_tree(struct superblock *sb)
 	dentry_put(root);
 }
 
+/* Who still uses one of them keeps it, without a name. */
+void dentry_prune(struct dentry *top)
+{
+	struct dentry *d = dentry_get(top), *c, *up;
+
+	for (;;) {
+		c = first_child_get(d);
+		if (c) {
+			dentry_put(d);		/* its child holds it */
+			d = c;
+			continue;
+		}
+		up = d == top ? NULL : dentry_get(d->parent);
+		dentry_unhash(d);
+		dentry_put(d);
+		if (!up)
+			return;
+		d = up;
+	}
+}
+
 /* Second chance: a dentry that was used since the last pass goes to the end. */
 static u64 dentry_shrink(struct mem_shrinker *s, u64 want)
 {

@@ -141,8 +141,16 @@ static i64 read_at_own_pos(struct file *f, struct uio *dst)
 	return n;
 }
 
+static void count_io(u64 *bytes, u64 *calls, i64 n)
+{
+	++*calls;
+	if (n > 0)
+		*bytes += (u64)n;
+}
+
 i64 file_read(struct file *f, struct uio *dst, u64 *pos)
 {
+	struct vfs_caller *c = vfs_self();
 	i64 n;
 
 	if (!(f->mode & FILE_READ))
@@ -154,6 +162,8 @@ i64 file_read(struct file *f, struct uio *dst, u64 *pos)
 	if (pos && (i64)*pos < 0)
 		return -EINVAL;
 	n = pos ? f->ops->read(f, dst, pos) : read_at_own_pos(f, dst);
+	if (c)
+		count_io(&c->io.rchar, &c->io.syscr, n);
 	if (n > 0)
 		notify(f->vnode, f->path.dentry, IN_ACCESS, 0, NULL);
 	return n;
@@ -175,6 +185,7 @@ static i64 write_at_own_pos(struct file *f, struct uio *src)
 
 i64 file_write(struct file *f, struct uio *src, u64 *pos)
 {
+	struct vfs_caller *c = vfs_self();
 	i64 n;
 
 	if (!(f->mode & FILE_WRITE))
@@ -186,6 +197,8 @@ i64 file_write(struct file *f, struct uio *src, u64 *pos)
 	if (pos && (i64)*pos < 0)
 		return -EINVAL;
 	n = pos ? f->ops->write(f, src, pos) : write_at_own_pos(f, src);
+	if (c)
+		count_io(&c->io.wchar, &c->io.syscw, n);
 	if (n > 0)
 		notify(f->vnode, f->path.dentry, IN_MODIFY, 0, NULL);
 	return n;

@@ -115,7 +115,8 @@ struct process {
 	u64 child_nvcsw, child_nivcsw, dead_nvcsw, dead_nivcsw;
 	u64 start_ns;
 	bool did_exec, dumpable, is_subreaper, no_new_privs, child_of_init;
-	i32 oom_score_adj;
+	i32 oom_score_adj, oom_score_adj_min;	/* min: what it may go down to without CAP_SYS_RESOURCE; process.lock */
+	struct io_counts dead_io;		/* of threads that ended; sig_lock */
 	u32 exit_signal;
 	u32 nthreads;				/* length of threads; PROC_TABLE and sig_lock to change */
 	struct task *forker;			/* the parent's thread that made it (__WNOTHREAD, pdeath); PROC_TABLE lock */

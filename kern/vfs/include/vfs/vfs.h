@@ -13,6 +13,8 @@ struct fs_view {
 	struct path root, cwd;
 	u32 umask;			/* atomic */
 };
+/* What a task moved by read and write calls: bytes and calls (/proc/PID/io).  Its own to change. */
+struct io_counts { u64 rchar, wchar, syscr, syscw; };
 /* Who asks.  Embedded in proc's task; thread.vfs_caller points to it. */
 struct vfs_caller {
 	struct fs_view *fs;
@@ -21,6 +23,7 @@ struct vfs_caller {
 	u64 fsize_limit;		/* RLIMIT_FSIZE */
 	u64 nofile_limit;
 	u32 pid, tgid;
+	struct io_counts io;
 };
 static inline struct vfs_caller *vfs_self(void) { return thread_current()->vfs_caller; }
 

@@ -282,6 +282,7 @@ MUST_USE struct dentry *dentry_create_root(struct vnode *vn);	/* takes over the 
 void dentry_instantiate(struct dentry *d, struct vnode *vn);	/* takes over the reference */
 void dentry_hash_add(struct dentry *d);				/* visible to lookup, on the parent's children */
 void dentry_unhash(struct dentry *d);
+void dentry_prune(struct dentry *top);		/* forgets top and everything cached below it */
 /* Cached child: new reference or NULL (not known).  No lock needed. */
 MUST_USE struct dentry *dentry_lookup_cached(struct dentry *parent, const char *name, u32 len);
 /* For memory and synthetic file systems: a hashed, pinned child with this vnode (reference taken over).  -ENOMEM, -EEXIST. */
