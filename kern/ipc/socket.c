@@ -223,7 +223,7 @@ i64 socket_sendmsg(struct file *f, struct msghdr_k *m, u32 flags)
 		flags |= MSG_DONTWAIT;
 	i64 ret = s->ops->sendmsg(s, m, flags);
 
-	if (ret == -EPIPE && !(flags & MSG_NOSIGNAL) && s->type != SOCK_DGRAM && vfs_sigpipe_hook)
+	if (ret == -EPIPE && !(flags & MSG_NOSIGNAL) && s->type == SOCK_STREAM && vfs_sigpipe_hook)
 		vfs_sigpipe_hook();
 	return ret;
 }

@@ -73,13 +73,35 @@ static void wake_everyone(struct usock *u)
 
 /* --- connecting ------------------------------------------------------------------ */
 
-static void link_peer(struct usock *u, struct usock *peer, struct ucred_k cred)
+/* False: u is connected or listening already (another thread was first); nothing was changed. */
+static bool link_peer(struct usock *u, struct usock *peer, struct ucred_k cred)
 {
-	spin_lock(&u->lock);
+	GUARD_SPIN(&u->lock);
+	if (u->state != UNIX_NEW)
+		return false;
 	u->peer = usock_get(peer);
 	u->peercred = cred;
 	u->state = UNIX_CONNECTED;
+	return true;
+}
+
+/* Takes back what stream_connect() did with an end that no listener took; what another thread sent to it meanwhile is dropped. */
+static void unlink_peer(struct usock *u, struct usock *end)
+{
+	struct list msgs = LIST_INIT(msgs);
+
+	spin_lock(&u->lock);
+	u->peer = NULL;
+	u->state = UNIX_NEW;
 	spin_unlock(&u->lock);
+	spin_lock(&end->lock);
+	end->state = UNIX_CLOSED;
+	end->peer = NULL;
+	list_splice_back(&msgs, &end->rx);
+	spin_unlock(&end->lock);
+	unix_msgs_discard(&msgs);
+	usock_put(end);			/* u's reference as peer */
+	usock_put(u);			/* end's reference to u */
 }
 
 static bool backlog_full(struct usock *l)
@@ -122,8 +144,13 @@ static int stream_connect(struct usock *u, const struct sockaddr_k *sa, u32 len,
 		ref_get(&l->addr->refs);
 		end->addr = l->addr;
 	}
-	link_peer(end, u, unix_self_cred());
-	link_peer(u, end, l->peercred);
+	DISCARD(link_peer(end, u, unix_self_cred()));	/* new: cannot fail */
+	if (!link_peer(u, end, l->peercred)) {
+		end->peer = NULL;
+		usock_put(u);
+		usock_put(end);
+		return READ_ONCE(u->state) == UNIX_CONNECTED ? -EISCONN : -EINVAL;
+	}
 	for (;;) {
 		err = offer(l, end);
 		if (err != -EAGAIN || nonblock)
@@ -139,12 +166,7 @@ static int stream_connect(struct usock *u, const struct sockaddr_k *sa, u32 len,
 		waitq_wake(&l->wait, 1, POLLIN | POLLRDNORM);
 		return 0;
 	}
-	spin_lock(&u->lock);
-	u->peer = NULL;
-	u->state = UNIX_NEW;
-	spin_unlock(&u->lock);
-	usock_put(end);			/* u's reference as peer */
-	usock_put(u);			/* end's reference to u */
+	unlink_peer(u, end);
 	usock_put(end);			/* the creation's */
 	return err;
 }
@@ -182,7 +204,7 @@ static int unix_connect(struct socket *s, const struct sockaddr_k *sa, u32 len, 
 
 	if (len < 2)
 		return -EINVAL;
-	if (s->passcred && !u->addr)
+	if (s->passcred)
 		DISCARD(unix_autobind(u));
 	return s->type == SOCK_DGRAM ? dgram_connect(u, sa, len) : stream_connect(u, sa, len, nonblock);
 }
@@ -410,8 +432,8 @@ static int unix_pair(u32 type, u32 protocol, struct socket **a, struct socket **
 		usock_put(unix_of(*a));
 		return err;
 	}
-	link_peer(unix_of(*a), unix_of(*b), unix_self_cred());
-	link_peer(unix_of(*b), unix_of(*a), unix_self_cred());
+	DISCARD(link_peer(unix_of(*a), unix_of(*b), unix_self_cred()));	/* new: cannot fail */
+	DISCARD(link_peer(unix_of(*b), unix_of(*a), unix_self_cred()));
 	return 0;
 }
 

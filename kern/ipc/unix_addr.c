@@ -73,7 +73,7 @@ static int abstract_bind(struct usock *u, struct unix_addr *a)
 	return 0;
 }
 
-int unix_autobind(struct usock *u)
+static int autobind_locked(struct usock *u) MUST_HOLD(&bind_lock)
 {
 	char path[7] = { 0 };
 	u32 n = (u32)random_u64();
@@ -90,6 +90,24 @@ int unix_autobind(struct usock *u)
 	return -ENOSPC;
 }
 
+int unix_autobind(struct usock *u)
+{
+	if (READ_ONCE(u->addr))
+		return 0;
+	GUARD_MUTEX(&bind_lock);
+	return u->addr ? 0 : autobind_locked(u);
+}
+
+/* The node just made becomes u's.  Somebody may have put another file in its place already. */
+static int node_bind(struct usock *u, struct vnode *vn)
+{
+	GUARD_SPIN(&vn->state_lock);
+	if ((vn->mode & S_IFMT) != S_IFSOCK || vn->sock)
+		return -EADDRINUSE;
+	vn->sock = u;
+	return 0;
+}
+
 static int path_bind(struct usock *u, struct unix_addr *a)
 {
 	struct vfs_caller *c = vfs_self();
@@ -104,9 +122,11 @@ static int path_bind(struct usock *u, struct unix_addr *a)
 	struct vnode *vn = vnode_get(p.dentry->vnode);
 
 	path_put(&p);
-	spin_lock(&vn->state_lock);
-	vn->sock = u;
-	spin_unlock(&vn->state_lock);
+	err = node_bind(u, vn);
+	if (err) {
+		vnode_put(vn);
+		return err;
+	}
 	u->bound = vn;
 	a->len = 2 + (u32)strlen(a->path) + 1;
 	WRITE_ONCE(u->addr, a);
@@ -124,7 +144,7 @@ int unix_bind(struct socket *s, const struct sockaddr_k *sa, u32 len)
 	if (u->addr)
 		return len == 2 ? 0 : -EINVAL;
 	if (len == 2)
-		return unix_autobind(u);
+		return autobind_locked(u);
 	struct unix_addr *a = addr_make(sa->data, len - 2);
 
 	if (!a)
@@ -201,7 +221,7 @@ int unix_find(const struct sockaddr_k *sa, u32 len, u32 type, struct usock **out
 	if (err)
 		return err;
 	if (len == 2)
-		return -ECONNREFUSED;
+		return -EINVAL;
 	err = sa->data[0] ? find_path(sa, len, &u) : find_abstract(sa, len, type, &u);
 	if (err)
 		return err;

@@ -282,8 +282,8 @@ static i64 dgram_send(struct usock *u, struct msghdr_k *m, u32 flags)
 	bool seq = u->base.type == SOCK_SEQPACKET;
 	int err;
 
-	if (seq && m->name_len)
-		return -EISCONN;
+	if (seq)
+		m->name_len = 0;	/* a connection has one destination: any other is ignored, as on Linux */
 	err = dgram_target(u, m, &to);
 	if (err)
 		return err;
@@ -295,7 +295,7 @@ static i64 dgram_send(struct usock *u, struct msghdr_k *m, u32 flags)
 		return seq ? -EPIPE : -ECONNREFUSED;
 	if (!seq && READ_ONCE(to->peer) && READ_ONCE(to->peer) != u)
 		return -EPERM;
-	if (u->base.passcred && !u->addr)
+	if (u->base.passcred)
 		DISCARD(unix_autobind(u));
 	err = wait_space(u, to, flags);
 	if (!err)
@@ -337,7 +337,20 @@ static bool put_control(struct msghdr_k *m, u64 *used, i32 type, const void *dat
 	return true;
 }
 
-static void give_rights(struct unix_msg *msg, struct msghdr_k *m, u64 *used, bool peek, bool cloexec)
+/* References that recvmsg drops when rx_lock is free again: a last one closes the file, which may take any lock. */
+struct spent {
+	struct file **fds;
+	u32 n;
+};
+
+static void spent_put(struct spent *s)
+{
+	for (u32 i = 0; i < s->n; i++)
+		file_put(s->fds[i]);
+	kfree(s->fds);
+}
+
+static void give_rights(struct unix_msg *msg, struct msghdr_k *m, u64 *used, bool cloexec, struct spent *spent)
 {
 	i32 fds[UNIX_MAX_FDS];
 	u32 n = 0, room = *used + sizeof(struct cmsghdr_k) < m->control_len ?
@@ -354,21 +367,21 @@ static void give_rights(struct unix_msg *msg, struct msghdr_k *m, u64 *used, boo
 		m->flags |= MSG_CTRUNC;
 	if (n)
 		put_control(m, used, SCM_RIGHTS, fds, n * 4);
-	if (peek)
+	if (!spent)
 		return;
-	for (u32 i = 0; i < msg->nfds; i++)
-		file_put(MOVE(msg->fds[i]));
+	*spent = (struct spent){ MOVE(msg->fds), msg->nfds };
 	msg->nfds = 0;
 }
 
-static void give_control(struct usock *u, struct unix_msg *msg, struct msghdr_k *m, bool peek, bool cloexec)
+/* spent is NULL for MSG_PEEK: the message keeps its files. */
+static void give_control(struct usock *u, struct unix_msg *msg, struct msghdr_k *m, bool cloexec, struct spent *spent)
 {
 	u64 used = 0;
 
 	if (u->base.passcred)
 		put_control(m, &used, SCM_CREDENTIALS, &msg->cred, sizeof(msg->cred));
 	if (msg->nfds)
-		give_rights(msg, m, &used, peek, cloexec);
+		give_rights(msg, m, &used, cloexec, spent);
 	m->control_len = used;
 }
 
@@ -429,14 +442,21 @@ static bool same_cred(const struct unix_msg *a, const struct ucred_k *b)
 	return a->cred.pid == b->pid && a->cred.uid == b->uid && a->cred.gid == b->gid;
 }
 
-static i64 stream_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloexec, u64 deadline) MUST_HOLD(&u->rx_lock)
+struct recv {
+	u32 flags;
+	bool cloexec;
+	u64 deadline;
+	struct spent spent;
+};
+
+static i64 stream_copy(struct usock *u, struct msghdr_k *m, struct recv *r) MUST_HOLD(&u->rx_lock)
 {
-	bool peek = flags & MSG_PEEK, first = true;
+	bool peek = r->flags & MSG_PEEK, first = true;
 	struct ucred_k cred = { 0 };
 	i64 done = 0;
 
 	while (m->uio->resid) {
-		int err = done && !(flags & MSG_WAITALL) ? rx_first(u) ? 0 : 1 : rx_wait(u, flags, deadline);
+		int err = done && !(r->flags & MSG_WAITALL) ? rx_first(u) ? 0 : 1 : rx_wait(u, r->flags, r->deadline);
 
 		if (err)
 			return done ? done : err == 1 ? 0 : err;
@@ -455,7 +475,7 @@ static i64 stream_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloe
 
 		if (first) {
 			give_name(msg, m);
-			give_control(u, msg, m, peek, cloexec);
+			give_control(u, msg, m, r->cloexec, peek ? NULL : &r->spent);
 			first = false;
 		}
 		if (peek)
@@ -470,9 +490,9 @@ static i64 stream_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloe
 	return done;
 }
 
-static i64 dgram_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloexec, u64 deadline) MUST_HOLD(&u->rx_lock)
+static i64 dgram_copy(struct usock *u, struct msghdr_k *m, struct recv *r) MUST_HOLD(&u->rx_lock)
 {
-	int err = rx_wait(u, flags, deadline);
+	int err = rx_wait(u, r->flags, r->deadline);
 
 	if (err) {
 		m->name_len = 0;
@@ -481,7 +501,7 @@ static i64 dgram_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloex
 	}
 	struct unix_msg *msg = rx_first(u);
 	u64 want = MIN((u64)msg->len, m->uio->resid);
-	i64 ret = flags & MSG_TRUNC ? (i64)msg->len : (i64)want;
+	i64 ret = r->flags & MSG_TRUNC ? (i64)msg->len : (i64)want;
 
 	if (want < msg->len)
 		m->flags |= MSG_TRUNC;
@@ -490,8 +510,8 @@ static i64 dgram_copy(struct usock *u, struct msghdr_k *m, u32 flags, bool cloex
 	if (uio_copy_out(m->uio, msg->data, want) != want)
 		ret = -EFAULT;
 	give_name(msg, m);
-	give_control(u, msg, m, flags & MSG_PEEK, cloexec);
-	if (!(flags & MSG_PEEK))
+	give_control(u, msg, m, r->cloexec, r->flags & MSG_PEEK ? NULL : &r->spent);
+	if (!(r->flags & MSG_PEEK))
 		rx_drop(u, msg);
 	return ret;
 }
@@ -500,7 +520,7 @@ i64 unix_recvmsg(struct socket *s, struct msghdr_k *m, u32 flags, bool cloexec_f
 {
 	struct usock *u = unix_of(s);
 	bool stream = s->type == SOCK_STREAM;
-	u64 deadline = sock_deadline(s->rcv_timeout_ns);
+	struct recv r = { .flags = flags, .cloexec = cloexec_fds, .deadline = sock_deadline(s->rcv_timeout_ns) };
 
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
@@ -512,9 +532,10 @@ i64 unix_recvmsg(struct socket *s, struct msghdr_k *m, u32 flags, bool cloexec_f
 
 	if (err)
 		return err;
-	i64 ret = stream ? stream_copy(u, m, flags, cloexec_fds, deadline) : dgram_copy(u, m, flags, cloexec_fds, deadline);
+	i64 ret = stream ? stream_copy(u, m, &r) : dgram_copy(u, m, &r);
 
 	mutex_unlock(&u->rx_lock);
+	spent_put(&r.spent);
 	if (stream && ret <= 0)
 		m->control_len = 0;
 	if (!list_empty(&u->rx) && waitq_active(&u->wait))
