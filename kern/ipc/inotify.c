@@ -160,12 +160,26 @@ static void drop_watches(struct vnode *vn)
 
 /* --- watches ---------------------------------------------------------------- */
 
-static struct mark *mark_find(struct inotify *in, struct vnode *vn, i32 wd) MUST_HOLD(&in_lock)
+static struct mark *mark_by_wd(struct inotify *in, i32 wd) MUST_HOLD(&in_lock)
 {
 	struct mark *m;
 
 	list_for_each(m, &in->marks, by_inotify)
-		if (vn ? m->vn == vn : m->wd == wd)
+		if (m->wd == wd)
+			return m;
+	return NULL;
+}
+
+/* Few watch one file, one may watch very many: the file's list is the short one. */
+static struct mark *mark_of_vnode(struct inotify *in, struct vnode *vn) MUST_HOLD(&in_lock)
+{
+	struct vnode_watches *w = vn->watches;
+	struct mark *m;
+
+	if (!w)
+		return NULL;
+	list_for_each(m, &w->marks, by_vnode)
+		if (m->in == in)
 			return m;
 	return NULL;
 }
@@ -195,7 +209,7 @@ i64 inotify_add(struct file *f, const struct path *p, u32 mask)
 	if (!w || !fresh)
 		return -ENOMEM;
 	GUARD_SPIN(&in_lock);
-	struct mark *m = mark_find(in, vn, 0);
+	struct mark *m = mark_of_vnode(in, vn);
 
 	if (m)
 		return mark_change(m, mask);
@@ -222,7 +236,7 @@ int inotify_remove(struct file *f, i32 wd)
 	if (!in)
 		return -EINVAL;
 	GUARD_SPIN(&in_lock);
-	struct mark *m = mark_find(in, NULL, wd);
+	struct mark *m = mark_by_wd(in, wd);
 
 	if (!m)
 		return -EINVAL;

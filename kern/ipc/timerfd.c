@@ -52,6 +52,8 @@ static void timerfd_fire(struct timer *timer)
 	if (t->next_ns && t->real_target && clock_real_ns() < t->real_target) {
 		t->next_ns = clock_mono_ns() + (t->real_target - clock_real_ns());
 		timer_arm(&t->timer, t->next_ns);
+	} else if (t->next_ns > clock_mono_ns()) {
+		timer_arm(&t->timer, t->next_ns);	/* set anew while this call waited for the lock */
 	} else if (t->next_ns) {
 		t->ticks++;
 		t->real_target = 0;
