@@ -301,9 +301,11 @@ static void signal_char(struct tty *t, u32 sig, u8 c, struct tty_effects *fx)
 	set_stopped(t, false);
 	if (TTY_FLAG(t, lflag, ECHO))
 		echo_char(t, c);
-	if (fx->nsignals < ARRAY_LEN(fx->signals))
-		fx->signals[fx->nsignals++] = sig;
 	fx->pgrp = t->pgrp;
+	for (u32 i = 0; i < fx->nsignals; i++)
+		if (fx->signals[i] == sig)
+			return;			/* pending twice is pending once */
+	fx->signals[fx->nsignals++] = sig;
 }
 
 /* Start and stop characters, signals: true when c is used up. */

@@ -80,9 +80,11 @@ static i64 random_read(struct file *f, struct uio *dst, u64 *pos)
 		done += moved;
 		if (moved < k)
 			return done ? (i64)done : -EFAULT;
-		if (thread_signal_pending())
-			break;
-		sched_resched_if_needed();
+		if (done % PAGE_SIZE == 0 && done < want) {	/* shorter reads are whole, signal or not: random(4) */
+			if (thread_signal_pending())
+				break;
+			sched_resched_if_needed();
+		}
 	}
 	memset(chunk, 0, sizeof(chunk));
 	return (i64)done;
@@ -100,6 +102,11 @@ static i64 random_write(struct file *f, struct uio *src, u64 *pos)
 			return done ? (i64)done : -EFAULT;
 		random_mix(chunk, k, 0);
 		done += k;
+		if (done % PAGE_SIZE == 0 && done < want) {
+			if (thread_signal_pending())
+				break;
+			sched_resched_if_needed();
+		}
 	}
 	return (i64)done;
 }

@@ -160,34 +160,19 @@ static void ring_consume(struct pty *p, u32 n)
 	spin_unlock_irq(&p->lock, irq);
 }
 
-static i64 master_read(struct file *f, struct uio *dst, u64 *pos)
+/* What is there now: bytes, 0 for nothing, -EFAULT.  One reader at a time, by f->pos_lock. */
+static i64 master_take(struct pty *p, struct uio *dst)
 {
-	struct pty *p = f->priv;
 	u8 chunk[512];
 	i64 done = 0;
-	int err;
 
-	if (!dst->resid)
-		return 0;
-	if (!master_readable(p)) {
-		if (f->flags & O_NONBLOCK)
-			return -EAGAIN;
-		err = waitq_wait_intr(&p->master_wait, master_readable(p));
-		if (err)
-			return err;
-	}
-	err = mutex_lock_intr(&f->pos_lock);
-	if (err)
-		return err;
 	if (READ_ONCE(p->slave->packet)) {
 		u8 control = take_packet_flags(p);
 
 		if ((control || p->head != p->tail) && uio_copy_out(dst, &control, 1) == 1)
 			done = 1;
-		if (control) {
-			mutex_unlock(&f->pos_lock);
+		if (control)
 			return done ? done : -EFAULT;
-		}
 	}
 	while (dst->resid) {
 		u32 k = ring_peek(p, chunk, (u32)MIN(dst->resid, (u64)sizeof(chunk)));
@@ -201,10 +186,33 @@ static i64 master_read(struct file *f, struct uio *dst, u64 *pos)
 		ring_consume(p, k);
 		done += k;
 	}
-	mutex_unlock(&f->pos_lock);
+	return done;
+}
+
+static i64 master_read(struct file *f, struct uio *dst, u64 *pos)
+{
+	struct pty *p = f->priv;
+	i64 done = 0;
+
+	if (!dst->resid)
+		return 0;
+	for (;;) {
+		int err = master_readable(p) ? 0 : f->flags & O_NONBLOCK ? -EAGAIN : waitq_wait_intr(&p->master_wait, master_readable(p));
+
+		if (!err)
+			err = mutex_lock_intr(&f->pos_lock);
+		if (err)
+			return err;
+		done = master_take(p, dst);
+		mutex_unlock(&f->pos_lock);
+		if (done)
+			break;			/* else another reader was faster, or the slave is gone */
+		if (slave_gone(p))
+			return -EIO;
+	}
 	if (done > 0)
 		tty_output_ready(p->slave);
-	return done ? done : slave_gone(p) ? -EIO : -EAGAIN;
+	return done;
 }
 
 static bool slave_takes_input(struct pty *p)

@@ -87,7 +87,7 @@ static bool serial_interrupt(void *arg)
 	spin_unlock_irq(&p->lock, irq);
 	if (got)
 		waitq_wake_all(&p->rx_wait);
-	if (room && waitq_active(&p->tty->write_wait))
+	if (room && (waitq_active(&p->tty->write_wait) || p->tty->echo_head != p->tty->echo_tail))
 		tty_output_ready(p->tty);
 	return mine;
 }

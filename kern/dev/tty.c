@@ -80,7 +80,7 @@ u32 tty_input(struct tty *t, const u8 *buf, u32 n)
 	u64 irq = spin_lock_irq(&t->lock);
 	bool was_stopped = t->stopped;
 
-	while (done < n && fx.nsignals < ARRAY_LEN(fx.signals)) {
+	while (done < n) {
 		if (!ldisc_has_room(t)) {
 			t->input_refused = true;
 			break;
@@ -90,8 +90,8 @@ u32 tty_input(struct tty *t, const u8 *buf, u32 n)
 			ldisc_echo_flush(t);
 	}
 	ldisc_echo_flush(t);
-	u32 min = TTY_FLAG(t, lflag, ICANON) || t->termios.cc[VTIME] ? 1 : t->termios.cc[VMIN];
-	bool wake = ldisc_readable(t, min) || fx.nsignals;
+	/* Any byte may be the last that a reader waits for: VMIN counts from its first, which may be gone from here. */
+	bool wake = ldisc_readable(t, 1) || fx.nsignals;
 	bool wake_writers = was_stopped && !t->stopped;
 
 	spin_unlock_irq(&t->lock, irq);
@@ -120,14 +120,16 @@ static bool readable_now(struct tty *t, u32 min)
 	return t->hung_up || ldisc_readable(t, min);
 }
 
-/* Copies what one read may take now, at most n bytes, without consuming.  *consume: positions to pass. *end: the line is over. */
-static u32 peek(struct tty *t, u8 *out, u32 n, u32 *consume, bool *end)
+/* Copies what one read may take now, at most n bytes, without consuming.  *from: where; *consume: positions to pass.
+ * *end: the line is over. */
+static u32 peek(struct tty *t, u8 *out, u32 n, u32 *from, u32 *consume, bool *end)
 {
 	GUARD_IRQ(&t->lock);
 	bool canon = TTY_FLAG(t, lflag, ICANON);
 	u32 limit = canon ? t->canon_head : t->head, p = t->tail, k = 0;
 
 	*end = false;
+	*from = p;
 	while (p != limit && !*end) {
 		u8 c = t->buf[IX(p)];
 
@@ -148,12 +150,13 @@ static u32 peek(struct tty *t, u8 *out, u32 n, u32 *consume, bool *end)
 	return k;
 }
 
-static void consume(struct tty *t, u32 n)
+/* Passes everything before position upto.  A flush may have been there already: then nothing is left to pass. */
+static void consume(struct tty *t, u32 upto)
 {
 	bool resume;
 	u64 irq = spin_lock_irq(&t->lock);
 
-	for (u32 i = 0; i < n && t->tail != t->head; i++)
+	while ((i32)(upto - t->tail) > 0 && t->tail != t->head)
 		bitmap_clear(t->eol, IX(t->tail++));
 	if ((i32)(t->canon_head - t->tail) < 0)
 		t->canon_head = t->tail;
@@ -173,13 +176,13 @@ static i64 take(struct tty *t, struct uio *dst, bool *end)
 
 	*end = false;
 	while (dst->resid && !*end) {
-		u32 pass, k = peek(t, chunk, (u32)MIN(dst->resid, (u64)sizeof(chunk)), &pass, end);
+		u32 from, pass, k = peek(t, chunk, (u32)MIN(dst->resid, (u64)sizeof(chunk)), &from, &pass, end);
 
 		if (!pass)
 			break;
 		if (uio_copy_out(dst, chunk, k) != k)
 			return done ? done : -EFAULT;
-		consume(t, pass);
+		consume(t, from + pass);
 		done += k;
 	}
 	return done;
@@ -212,7 +215,7 @@ static i64 read_raw(struct tty *t, struct file *f, struct uio *dst)
 		if (!dst->resid || (done && done >= want) || t->hung_up)
 			return done;
 		if (!min && !time)
-			return done ? done : f->flags & O_NONBLOCK ? -EAGAIN : 0;
+			return done;		/* 0 even with O_NONBLOCK, as on Linux */
 		u64 deadline = time && (!min || done) ? clock_mono_ns() + time : ~0ull;
 		u32 left = time || min < 2 ? 1 : want - (u32)done;
 		int err = wait_readable(t, f, left, deadline);
@@ -247,9 +250,12 @@ static i64 tty_read(struct file *f, struct uio *dst, u64 *pos)
 	i64 ret;
 
 	if (TTY_FLAG(t, lflag, ICANON)) {
-		ret = wait_readable(t, f, 1, ~0ull);
-		if (!ret)
-			ret = take(t, dst, &end);
+		do {			/* a line that was flushed between the two steps is no end of file */
+			end = false;
+			ret = wait_readable(t, f, 1, ~0ull);
+			if (!ret)
+				ret = take(t, dst, &end);
+		} while (!ret && !end && !t->hung_up);
 	} else {
 		ret = read_raw(t, f, dst);
 	}

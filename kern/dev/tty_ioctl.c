@@ -92,7 +92,12 @@ static i64 old_termio(struct tty *t, uptr_t p, bool set, u32 how)
 	struct ktermios nt = t->termios;
 
 	if (!set) {
-		u = (struct user_termio){ (u16)nt.iflag, (u16)nt.oflag, (u16)nt.cflag, (u16)nt.lflag, nt.line, { 0 } };
+		memset(&u, 0, sizeof(u));		/* its last byte is padding */
+		u.iflag = (u16)nt.iflag;
+		u.oflag = (u16)nt.oflag;
+		u.cflag = (u16)nt.cflag;
+		u.lflag = (u16)nt.lflag;
+		u.line = nt.line;
 		memcpy(u.cc, nt.cc, sizeof(u.cc));
 		return user_put(p, &u);
 	}

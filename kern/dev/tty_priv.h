@@ -50,7 +50,7 @@ struct tty {
 
 /* What has to be done after the lock was dropped. */
 struct tty_effects {
-	u32 signals[8];
+	u32 signals[3];			/* each of INT, QUIT, TSTP at most once */
 	u32 nsignals;
 	u32 pgrp;
 };
