@@ -399,6 +399,7 @@ long tap_msec(void)
 void tap_await_state(pid_t pid, char state)
 {
 	char name[48], buf[512];
+	int seen = 0;
 
 	snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
 	for (;;) {
@@ -406,7 +407,8 @@ void tap_await_state(pid_t pid, char state)
 		char *p = n > 0 ? strrchr(buf, ')') : NULL;
 
 		tap_need(p != NULL);
-		if (p[2] == state)
+		seen = p[2] == state ? seen + 1 : 0;
+		if (seen == 2)
 			return;
 		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
 	}

@@ -145,5 +145,5 @@ void tap_own_mount(void);
 void tap_become(uid_t uid, gid_t gid);
 
 long tap_msec(void);					/* CLOCK_MONOTONIC */
-/* Wait until /proc/PID/stat shows this state. */
+/* Wait until /proc/PID/stat shows this state, twice, a millisecond apart. */
 void tap_await_state(pid_t pid, char state);
