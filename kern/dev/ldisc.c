@@ -4,7 +4,7 @@
  * Positions tail <= canon_head <= head run freely; index = position % size.
  * In canonical mode [tail, canon_head) holds complete lines and
  * [canon_head, head) the line being typed.  Invariants: 1. head - tail <= size:
-plain bytes leave the last place to the byte that ends a line.
+ * plain bytes leave the last place to the byte that ends a line.
  * 2. an eol bit is set only inside [tail, canon_head).  3. a VEOF is stored as
  * byte 0 with its eol bit set and is never copied to the reader.
  * Everything runs under t->lock; what must not (signals) goes to tty_effects.
