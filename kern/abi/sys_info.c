@@ -57,7 +57,7 @@ i64 sys_sysinfo(struct task *self, uptr_t info)
 	struct sysinfo_k si = {
 		.uptime = (i64)DIV_ROUND_UP(clock_mono_ns(), NSEC_PER_SEC),
 		.loads = { s.load_1, s.load_5, s.load_15 },
-		.totalram = m.total * PAGE_SIZE, .freeram = (m.free + m.cached_free) * PAGE_SIZE,
+		.totalram = m.total * PAGE_SIZE, .freeram = m.free * PAGE_SIZE,
 		.procs = (u16)MIN(thread_count_all(), 0xffffu), .mem_unit = 1,
 	};
 	return user_put(info, &si);

@@ -55,6 +55,7 @@ void tty_put(struct tty *t)
 
 void tty_set_console(struct tty *t) { console_tty = t; }
 u32 tty_foreground(struct tty *t) { return READ_ONCE(t->pgrp); }
+struct tty *tty_console(void) { return console_tty; }
 u32 tty_session(struct tty *t) { return READ_ONCE(t->session); }
 u64 tty_rdev(struct tty *t) { return t->rdev; }
 const char *tty_name(struct tty *t) { return t->name; }

@@ -4,6 +4,7 @@
 #include <core/irq.h>
 #include <core/percpu.h>
 #include <core/uts.h>
+#include <dev/tty.h>
 #include <fs/fs.h>
 #include <mem/mem.h>
 #include "proc_priv.h"
@@ -29,7 +30,7 @@ static int meminfo_show(struct seq *s, void *node)
 
 	mem_stats(&m);
 	cache = m.file + m.image;
-	free = m.free + m.cached_free;
+	free = m.free;
 	mem_line(s, "MemTotal:", m.total);
 	mem_line(s, "MemFree:", free);
 	mem_line(s, "MemAvailable:", free);
@@ -80,7 +81,7 @@ static int vmstat_show(struct seq *s, void *node)
 
 	mem_stats(&m);
 	seq_printf(s, "nr_free_pages %llu\nnr_inactive_anon %llu\nnr_anon_pages %llu\nnr_file_pages %llu\nnr_shmem %llu\n",
-		   LLU(m.free + m.cached_free), LLU(m.anon + m.file + m.image), LLU(m.anon), LLU(m.file + m.image), LLU(m.file + m.image));
+		   LLU(m.free), LLU(m.anon + m.file + m.image), LLU(m.anon), LLU(m.file + m.image), LLU(m.file + m.image));
 	seq_printf(s, "nr_kernel_stack %llu\nnr_page_table_pages %llu\nnr_slab_unreclaimable %llu\n", LLU(PAGES_TO_KB(m.kernel_stack)),
 		   LLU(m.tables), LLU(m.slab));
 	seq_printf(s, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n");
@@ -314,6 +315,43 @@ static int locks_show(struct seq *s, void *node)
 	return 0;
 }
 
+/* E enabled, C behind /dev/console, a usable at any time. */
+static int consoles_show(struct seq *s, void *node)
+{
+	struct tty *t = tty_console();
+	char device[16];
+
+	if (!t)
+		return 0;
+	fmt_snprintf(device, sizeof(device), "%u:%u", dev_major(tty_rdev(t)), dev_minor(tty_rdev(t)));
+	seq_printf(s, "%-20s -W- (EC   a) %7s\n", tty_name(t), device);
+	return 0;
+}
+
+/* --- what is missing ------------------------------------------------------------------ */
+
+u64 (*procfs_absent_count)(u32 nr);
+const char *(*procfs_syscall_name)(u32 nr);
+
+#define SYSCALL_LIMIT 512u
+
+/* Number, name and how often the call was refused because this kernel does not have it. */
+static int absent_show(struct seq *s, void *node)
+{
+	for (u32 nr = 0; procfs_absent_count && nr < SYSCALL_LIMIT; nr++) {
+		const char *name = procfs_syscall_name(nr);
+		u64 n = procfs_absent_count(nr);
+
+		if (name && n)
+			seq_printf(s, "%u %s %llu\n", nr, name, LLU(n));
+	}
+	if (procfs_absent_count && procfs_absent_count(~0u))
+		seq_printf(s, "- unknown %llu\n", LLU(procfs_absent_count(~0u)));
+	return 0;
+}
+
+static struct synth_entry saker_entries[] = { FILE_ENTRY("syscalls", 0444, absent_show), { .name = NULL } };
+
 /* --- links -------------------------------------------------------------------------- */
 
 static i64 put_link(const char *text, char *buf, usize size)
@@ -366,6 +404,7 @@ static struct synth_entry root_entries[] = {
 	FILE_ENTRY("misc", 0444, misc_show),
 	FILE_ENTRY("stat", 0444, stat_show),
 	FILE_ENTRY("locks", 0444, locks_show),
+	DIR_ENTRY("saker", 0555, saker_entries),
 	FILE_ENTRY("swaps", 0444, swaps_show),
 	LINK_TO("mounts", "self/mounts"),
 	FILE_ENTRY("uptime", 0444, uptime_show),
@@ -377,6 +416,7 @@ static struct synth_entry root_entries[] = {
 	FILE_ENTRY("meminfo", 0444, meminfo_show),
 	FILE_ENTRY("modules", 0444, empty_show),
 	FILE_ENTRY("version", 0444, version_show),
+	FILE_ENTRY("consoles", 0444, consoles_show),
 	FILE_ENTRY("slabinfo", 0400, slabinfo_show),
 	FILE_ENTRY("softirqs", 0444, softirqs_show),
 	FILE_ENTRY("buddyinfo", 0444, buddyinfo_show),

@@ -35,7 +35,7 @@ static u64 ino_base(const struct synth_node *n)
 
 u64 synth_ino(const struct synth_node *dir, const struct synth_entry *e)
 {
-	return has_pid(dir) ? ino_base(dir) | e->ino : INO_STATIC + e->ino;
+	return has_pid(dir) ? ino_base(dir) | e->ino : INO_STATIC + e->ino + ((u64)dir->id << 16);
 }
 
 static u64 node_ino(const struct synth_node *n, bool root)
@@ -46,7 +46,7 @@ static u64 node_ino(const struct synth_node *n, bool root)
 		return 1;
 	if (kind && !S_ISDIR(n->e->mode))
 		return ino_base(n) | kind | n->id;
-	return synth_ino(n, n->e) + (has_pid(n) ? 0 : (u64)n->id << 16);
+	return synth_ino(n, n->e);
 }
 
 struct task *synth_task(const struct synth_node *n)

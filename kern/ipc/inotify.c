@@ -24,7 +24,7 @@
 #define IN_ALL_EVENTS  0xfffu
 #define IN_VALID       (IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | 0x01000000u | 0x02000000u | IN_EXCL_UNLINK | \
 			IN_MASK_CREATE | IN_MASK_ADD | IN_ISDIR | IN_ONESHOT)
-#define MAX_QUEUED     16384u
+u32 sysctl_inotify_max_queued = 16384;
 #define FIONREAD       0x541bu
 #define O_NONBLOCK     04000u
 
@@ -70,7 +70,7 @@ static void queue_event(struct inotify *in, i32 wd, u32 mask, u32 cookie, const 
 
 	if (same_as_last(in, wd, mask, cookie, name))
 		return;
-	if (in->nevents >= MAX_QUEUED) {
+	if (in->nevents >= READ_ONCE(sysctl_inotify_max_queued)) {
 		wd = -1;
 		mask = IN_Q_OVERFLOW;
 		cookie = len = 0;

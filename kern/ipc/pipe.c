@@ -17,9 +17,10 @@
 #define O_ACCMODE  3u
 #define O_NONBLOCK 04000u
 #define O_DIRECT   040000u
-#define PIPE_MAX_BYTES (1u << 20)
 #define S_IFIFO	   0010000u
 #define FIONREAD   0x541bu
+
+u32 sysctl_pipe_max_size = 1u << 20;
 
 static struct slab_cache *pipe_cache;
 static struct superblock *pipe_sb;	/* const after boot */
@@ -461,7 +462,7 @@ i64 pipe_set_size(struct file *f, u32 bytes)
 		return -EINVAL;
 	while (n < DIV_ROUND_UP(bytes, PAGE_SIZE))
 		n <<= 1;
-	if (n * PAGE_SIZE > PIPE_MAX_BYTES && !cred_can(vfs_self()->cred, CAP_SYS_RESOURCE))
+	if (n * PAGE_SIZE > READ_ONCE(sysctl_pipe_max_size) && !cred_can(vfs_self()->cred, CAP_SYS_RESOURCE))
 		return -EPERM;
 	struct pipe_slot *slots = kzalloc(n * sizeof(*slots));
 

@@ -9,10 +9,11 @@
 #include "unix_priv.h"
 
 #define STREAM_CHUNK   16384u
-#define MAX_DGRAM_QLEN 10u
 #define SCM_RIGHTS	1
 #define SCM_CREDENTIALS 2
 #define CMSG_ALIGN(n)	ALIGN_UP((n), 8ul)
+
+u32 sysctl_unix_max_dgram_qlen = 10;
 
 struct cmsghdr_k { u64 len; i32 level, type; };
 
@@ -84,7 +85,7 @@ bool unix_writable(const struct usock *u)
 
 bool unix_queue_full(const struct usock *u)
 {
-	return READ_ONCE(u->rx_count) > MAX_DGRAM_QLEN;
+	return READ_ONCE(u->rx_count) > READ_ONCE(sysctl_unix_max_dgram_qlen);
 }
 
 static int take_rights(struct unix_msg *msg, const struct cmsghdr_k *h, const u8 *data)

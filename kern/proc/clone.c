@@ -29,6 +29,8 @@ struct birth {
 
 /* --- what may be asked ------------------------------------------------------- */
 
+u32 sysctl_threads_max = MAX_THREADS;
+
 static int check_flags(struct task *self, const struct clone_args_k *a)
 {
 	u64 f = a->flags;
@@ -79,7 +81,7 @@ static int check_limits(struct task *self)
 	if ((u64)atomic_read(&self->user->tasks) >= limit && self->user != &user_root &&
 	    !cred_can(c, CAP_SYS_RESOURCE) && !cred_can(c, CAP_SYS_ADMIN))
 		return -EAGAIN;
-	return atomic_read(&thread_total) >= (i32)MAX_THREADS ? -EAGAIN : 0;
+	return atomic_read(&thread_total) >= (i32)READ_ONCE(sysctl_threads_max) ? -EAGAIN : 0;
 }
 
 /* --- the parts of the child ------------------------------------------------------ */

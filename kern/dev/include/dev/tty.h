@@ -47,6 +47,7 @@ struct tty *tty_get(struct tty *t);
 void tty_put(struct tty *t);
 void tty_register(struct tty *t);			/* chardev + devfs node */
 void tty_set_console(struct tty *t);			/* /dev/console goes here */
+struct tty *tty_console(void);				/* borrowed; NULL: none */
 /* Bytes received, in thread context (drivers hand over from a worker).  Returns how many were taken: fewer when the
  * buffer is full; the driver keeps the rest until ops->resume_input(t). */
 MUST_USE u32 tty_input(struct tty *t, const u8 *buf, u32 n);

@@ -6,5 +6,6 @@
 void procfs_init(void);
 void sysfs_init(void);
 void devfs_init(void);		/* devtmpfs: nodes of every registered chardev; follows later registrations */
-/* /proc/sys values that other layers read. */
-extern u32 sysctl_pid_max, sysctl_overcommit, sysctl_randomize_va_space;
+/* How often system call nr was refused with -ENOSYS; its name, NULL: none.  Set by abi: /proc/saker/syscalls. */
+extern u64 (*procfs_absent_count)(u32 nr);
+extern const char *(*procfs_syscall_name)(u32 nr);

@@ -20,4 +20,5 @@ void epoll_file_closed(struct file *f);		/* vfs calls it on the last put of a wa
 MUST_USE int inotify_create_file(u32 flags, struct file **out);
 MUST_USE i64 inotify_add(struct file *f, const struct path *p, u32 mask);	/* watch descriptor */
 MUST_USE int inotify_remove(struct file *f, i32 wd);
+extern u32 sysctl_inotify_max_queued;		/* events that wait before the queue overflows */
 void ipc_init(void);

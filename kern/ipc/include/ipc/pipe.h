@@ -11,6 +11,7 @@ struct uio_seg;
 
 #define PIPE_BUF_SIZE 4096u
 #define PIPE_DEFAULT_SLOTS 16u
+extern u32 sysctl_pipe_max_size;	/* bytes that F_SETPIPE_SZ grants without CAP_SYS_RESOURCE */
 
 MUST_USE int pipe_create(u32 flags, struct file **rd, struct file **wr);	/* O_CLOEXEC (caller), O_NONBLOCK, O_DIRECT */
 MUST_USE i64 pipe_set_size(struct file *f, u32 bytes);			/* F_SETPIPE_SZ; -EBADF not a pipe, -EBUSY, -EPERM */

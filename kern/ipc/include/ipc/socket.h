@@ -23,6 +23,7 @@ struct msghdr_k {
 };
 MUST_USE int socket_create(u32 family, u32 type, u32 protocol, struct file **out);	/* type without SOCK_ flags; -EAFNOSUPPORT ... */
 MUST_USE int socket_pair(u32 family, u32 type, u32 protocol, struct file **a, struct file **b);
+extern u32 sysctl_unix_max_dgram_qlen;	/* datagrams that wait at a receiver */
 bool file_is_socket(struct file *f);							/* else -ENOTSOCK by the caller */
 MUST_USE int socket_bind(struct file *f, const struct sockaddr_k *sa, u32 len);
 MUST_USE int socket_listen(struct file *f, int backlog);

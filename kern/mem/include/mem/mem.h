@@ -14,7 +14,7 @@ void mem_init_slab(void);
 /* Returns the frames of [start, end) physical to the allocator (init text, boot data, initrd pieces that are not file pages). */
 void mem_free_boot_range(u64 start, u64 end);
 
-struct mem_stats {		/* in frames */
+struct mem_stats {		/* in frames; cached_free is part of free */
 	u64 total, free, cached_free, slab, kernel_stack, tables, anon, file, image, kernel, vmalloc;
 	u64 free_by_order[11];
 	u64 reclaimed, reclaim_runs, alloc_failures, zeroed_hits;

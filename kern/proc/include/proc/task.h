@@ -196,7 +196,7 @@ void process_rusage(struct process *p, int who, struct rusage_k *out);
 void proc_init(void);
 MUST_USE int process_set_rlimit(struct process *p, u32 which, const struct rlimit64 *new_limit, struct rlimit64 *old, const struct cred *c);
 u64 process_rlimit(struct process *p, u32 which);
-extern u32 sysctl_pid_max, sysctl_randomize_va_space;	/* /proc/sys/kernel; defined here */
+extern u32 sysctl_pid_max, sysctl_randomize_va_space, sysctl_threads_max;	/* /proc/sys/kernel; defined here */
 /* Commits new credentials of the running task (takes over the reference), dumpable and parent-death rules included. */
 void task_commit_cred(struct task *self, struct cred *cr);
 MUST_USE i64 posix_timer_create(struct task *self, u32 clock, const struct sigevent_k *ev, i32 *id);
