@@ -8,6 +8,7 @@ export JOBS
 include mk/host.mk
 -include mk/kernel.mk
 -include mk/tests.mk
+-include mk/bench.mk
 
 ifneq ($(wildcard mk/kernel.mk),)
 KERNEL_OUTPUTS := build/saker.elf build/saker.bzImage
