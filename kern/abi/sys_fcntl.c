@@ -242,6 +242,10 @@ i64 sys_fcntl(struct task *self, int fd, u32 cmd, u64 arg)
 		return fdtable_set_cloexec(self->vfs.fds, fd, arg & 1);
 	case F_GETFL:
 		return r.file->flags;
+	case F_SETFL:
+		if (arg & FASYNC)
+			WRITE_ONCE(r.file->async_fd, fd);
+		/* fallthrough */
 	default:
 		/* The rest is not for O_PATH. */
 		return r.file->mode & FILE_PATH ? -EBADF : fcntl_file(self, r.file, cmd, arg);

@@ -137,7 +137,7 @@ i64 sys_flock(struct task *self, int fd, u32 op)
 #define FIONREAD 0x541bu
 
 /* Sets or clears one status flag by the int at arg. */
-static i64 ioctl_flag(struct file *f, u32 flag, u64 arg)
+static i64 ioctl_flag(struct file *f, int fd, u32 flag, u64 arg)
 {
 	i32 on;
 
@@ -145,6 +145,8 @@ static i64 ioctl_flag(struct file *f, u32 flag, u64 arg)
 		return -EFAULT;
 	if (flag == FASYNC && !f->ops->fasync && on)
 		return -ENOTTY;
+	if (flag == FASYNC)
+		WRITE_ONCE(f->async_fd, fd);
 	return file_set_flags(f, on ? f->flags | flag : f->flags & ~flag);
 }
 
@@ -158,9 +160,9 @@ static i64 ioctl_generic(struct task *self, int fd, struct file *f, u32 cmd, u64
 	case FIONCLEX:
 		return fdtable_set_cloexec(self->vfs.fds, fd, cmd == FIOCLEX);
 	case FIONBIO:
-		return ioctl_flag(f, O_NONBLOCK, arg);
+		return ioctl_flag(f, fd, O_NONBLOCK, arg);
 	case FIOASYNC:
-		return ioctl_flag(f, FASYNC, arg);
+		return ioctl_flag(f, fd, FASYNC, arg);
 	case FIOQSIZE:
 		if (!vn || !(S_ISREG(vn->mode) || S_ISDIR(vn->mode) || S_ISLNK(vn->mode)))
 			return -ENOTTY;

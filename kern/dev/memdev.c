@@ -2,6 +2,7 @@
  * The memory devices of major 1: null, zero, full, random, urandom, kmsg.
  * mem(4), null(4), full(4), random(4); /dev/kmsg as Documentation/ABI of Linux describes.
  */
+#include <arch/usercopy.h>
 #include <base/errno.h>
 #include <base/fmt.h>
 #include <base/string.h>
@@ -12,6 +13,13 @@
 #include <mem/slab.h>
 #include <vfs/vfs.h>
 #include <vm/aspace.h>
+
+#define RNDGETENTCNT   0x80045200u
+#define RNDADDTOENTCNT 0x40045201u
+#define RNDADDENTROPY  0x40085203u
+#define RNDZAPENTCNT   0x5204u
+#define RNDCLEARPOOL   0x5206u
+#define RNDRESEEDCRNG  0x5207u
 
 static i64 null_read(struct file *f, struct uio *dst, u64 *pos)
 {
@@ -111,6 +119,50 @@ static i64 random_write(struct file *f, struct uio *src, u64 *pos)
 	return (i64)done;
 }
 
+/* random(4): the ioctls of entropy accounting. */
+static i64 random_ioctl(struct file *f, u32 cmd, u64 arg)
+{
+	struct { i32 bits, len; } head;
+	i32 v = random_ready() ? 256 : 0;
+	u8 chunk[64];
+
+	if (cmd == RNDGETENTCNT)
+		return user_put(UPTR(arg), &v);
+	if (cmd != RNDADDTOENTCNT && cmd != RNDADDENTROPY && cmd != RNDZAPENTCNT && cmd != RNDCLEARPOOL && cmd != RNDRESEEDCRNG)
+		return -EINVAL;
+	if (!cred_can(vfs_self()->cred, CAP_SYS_ADMIN))
+		return -EPERM;
+	if (cmd == RNDRESEEDCRNG) {
+		if (!random_ready())
+			return -ENODATA;
+		random_mix(NULL, 0, 0);
+		return 0;
+	}
+	if (cmd == RNDADDTOENTCNT) {
+		if (user_get(&v, UPTR(arg)))
+			return -EFAULT;
+		if (v < 0)
+			return -EINVAL;
+		random_mix(NULL, 0, (u32)v);
+		return 0;
+	}
+	if (cmd != RNDADDENTROPY)		/* zap and clear do nothing since Linux 5.18 */
+		return 0;
+	if (user_get(&head, UPTR(arg)))
+		return -EFAULT;
+	if (head.bits < 0 || head.len < 0)
+		return -EINVAL;
+	for (u64 done = 0; done < (u64)head.len; done += sizeof(chunk)) {
+		u64 n = MIN((u64)head.len - done, sizeof(chunk));
+
+		if (user_copy_in(chunk, UPTR(arg + sizeof(head) + done), n))
+			return -EFAULT;
+		random_mix(chunk, n, 0);
+	}
+	random_mix(NULL, 0, (u32)head.bits);
+	return 0;
+}
+
 static u32 always_ready(struct file *f, struct poll_table *pt)
 {
 	return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
@@ -194,7 +246,8 @@ static u32 kmsg_poll(struct file *f, struct poll_table *pt)
 static const struct file_ops null_fops = { .read = null_read, .write = null_write, .lseek = mem_lseek, .poll = always_ready };
 static const struct file_ops zero_fops = { .read = zero_read, .write = null_write, .lseek = mem_lseek, .poll = always_ready, .mmap = zero_mmap };
 static const struct file_ops full_fops = { .read = zero_read, .write = full_write, .lseek = mem_lseek, .poll = always_ready };
-static const struct file_ops random_fops = { .read = random_read, .write = random_write, .lseek = mem_lseek, .poll = always_ready };
+static const struct file_ops random_fops = { .read = random_read, .write = random_write, .lseek = mem_lseek, .poll = always_ready,
+					    .ioctl = random_ioctl };
 static const struct file_ops kmsg_fops = {
 	.read = kmsg_read, .write = kmsg_write, .lseek = kmsg_lseek, .poll = kmsg_poll, .open = kmsg_open,
 };

@@ -35,6 +35,7 @@ struct tty *tty_create(const struct tty_driver_ops *ops, const char *name, u64 r
 	t->termios = tty_default_termios;
 	waitq_init(&t->read_wait);
 	waitq_init(&t->write_wait);
+	fasync_init(&t->async);
 	return t;
 }
 
@@ -54,8 +55,8 @@ void tty_put(struct tty *t)
 }
 
 void tty_set_console(struct tty *t) { console_tty = t; }
-u32 tty_foreground(struct tty *t) { return READ_ONCE(t->pgrp); }
 struct tty *tty_console(void) { return console_tty; }
+u32 tty_foreground(struct tty *t) { return READ_ONCE(t->pgrp); }
 u32 tty_session(struct tty *t) { return READ_ONCE(t->session); }
 u64 tty_rdev(struct tty *t) { return t->rdev; }
 const char *tty_name(struct tty *t) { return t->name; }
@@ -99,6 +100,8 @@ u32 tty_input(struct tty *t, const u8 *buf, u32 n)
 	tty_effects_run(t, &fx);
 	if (wake)
 		waitq_wake(&t->read_wait, ~0u, POLLIN | POLLRDNORM);
+	if (wake)
+		fasync_notify(&t->async, POLLIN | POLLRDNORM);
 	if (wake_writers)
 		tty_output_ready(t);
 	return done;
@@ -374,6 +377,13 @@ static int tty_open(struct vnode *vn, struct file *f)
 	return cd ? tty_open_tty(cd->priv, f) : -ENXIO;
 }
 
+static void tty_fasync(struct file *f, bool on)
+{
+	struct tty *t = f->priv;
+
+	fasync_set(&t->async, f, on);
+}
+
 static void tty_release(struct file *f)
 {
 	struct tty *t = f->priv;
@@ -427,7 +437,8 @@ void tty_session_exit(struct tty *t, u32 sid)
 }
 
 const struct file_ops tty_fops = {
-	.read = tty_read, .write = tty_write, .poll = tty_poll, .ioctl = tty_ioctl, .open = tty_open, .release = tty_release,
+	.read = tty_read, .write = tty_write, .poll = tty_poll, .ioctl = tty_ioctl, .open = tty_open, .fasync = tty_fasync,
+	.release = tty_release,
 };
 
 /* --- /dev/tty and /dev/console ------------------------------------------ */

@@ -43,6 +43,7 @@ struct tty {
 	bool packet;				/* pty: TIOCPKT; flags to report */
 	u8 packet_flags;
 	struct waitq read_wait, write_wait;
+	struct fasync_list async;
 	struct chardev cdev;
 };
 

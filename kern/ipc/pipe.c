@@ -51,6 +51,8 @@ static struct pipe *pipe_alloc(void)
 	mutex_init(&p->lock, LR_PIPE);
 	waitq_init(&p->rd_wait);
 	waitq_init(&p->wr_wait);
+	fasync_init(&p->rd_async);
+	fasync_init(&p->wr_async);
 	return p;
 }
 
@@ -181,6 +183,8 @@ static i64 pipe_read(struct file *f, struct uio *dst, u64 *pos)
 	mutex_unlock(&p->lock);
 	if (was_full && ret >= 0)
 		pipe_wake_writers(p);
+	if (ret > 0)
+		fasync_notify(&p->wr_async, POLLOUT | POLLWRNORM);
 	if (pass_on)
 		pipe_wake_readers(p);
 	return ret;
@@ -269,8 +273,10 @@ static i64 pipe_write(struct file *f, struct uio *src, u64 *pos)
 	bool pass_on = slept && !pipe_full(p);
 
 	mutex_unlock(&p->lock);
-	if (ret > 0)
+	if (ret > 0) {
 		pipe_wake_readers(p);
+		fasync_notify(&p->rd_async, POLLIN | POLLRDNORM);
+	}
 	if (pass_on)
 		pipe_wake_writers(p);
 	return ret;
@@ -312,6 +318,16 @@ static i64 pipe_ioctl(struct file *f, u32 cmd, u64 arg)
 	return user_put(UPTR(arg), &n);
 }
 
+static void pipe_fasync(struct file *f, bool on)
+{
+	struct pipe *p = f->priv;
+
+	if (f->mode & FILE_READ)
+		fasync_set(&p->rd_async, f, on);
+	else
+		fasync_set(&p->wr_async, f, on);
+}
+
 /* Drops one open file; the struct goes with the last, and a FIFO forgets it. */
 static void pipe_release(struct file *f)
 {
@@ -338,7 +354,7 @@ static void pipe_release(struct file *f)
 }
 
 static const struct file_ops pipe_fops = {
-	.read = pipe_read, .write = pipe_write, .poll = pipe_poll, .ioctl = pipe_ioctl, .release = pipe_release,
+	.read = pipe_read, .write = pipe_write, .poll = pipe_poll, .ioctl = pipe_ioctl, .fasync = pipe_fasync, .release = pipe_release,
 };
 
 /* --- pipe2 -------------------------------------------------------------- */

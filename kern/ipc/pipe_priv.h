@@ -26,6 +26,7 @@ struct pipe {
 	bool draining;			/* splice writes the first slot out: it belongs to that writer alone */
 	struct page *spare;		/* last page read empty, kept for the next write */
 	struct waitq rd_wait, wr_wait;
+	struct fasync_list rd_async, wr_async;
 };
 
 static inline bool pipe_empty(const struct pipe *p) { return READ_ONCE(p->head) == READ_ONCE(p->tail); }

@@ -45,6 +45,7 @@ struct socket {
 	u64 snd_timeout_ns, rcv_timeout_ns;	/* 0: for ever */
 	bool passcred, listening, broadcast, keepalive, reuseaddr, linger_on;
 	u32 linger_s;
+	struct fasync_list async;
 	i32 error;			/* pending, taken by SO_ERROR; atomic exchange */
 };
 

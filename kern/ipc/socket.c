@@ -45,6 +45,7 @@ void sock_base_init(struct socket *s, const struct sock_ops *ops, u32 family, u3
 	s->type = type;
 	s->protocol = protocol;
 	s->sndbuf = s->rcvbuf = SOCK_BUF_DEFAULT;
+	fasync_init(&s->async);
 }
 
 u64 sock_deadline(u64 timeout_ns)
@@ -97,6 +98,13 @@ static i64 socket_ioctl(struct file *f, u32 cmd, u64 arg)
 	return s->ops->ioctl ? s->ops->ioctl(s, cmd, arg) : -ENOTTY;
 }
 
+static void socket_fasync(struct file *f, bool on)
+{
+	struct socket *s = f->priv;
+
+	fasync_set(&s->async, f, on);
+}
+
 static void socket_release(struct file *f)
 {
 	struct socket *s = f->priv;
@@ -105,7 +113,7 @@ static void socket_release(struct file *f)
 }
 
 static const struct file_ops socket_fops = {
-	.read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .release = socket_release,
+	.read = socket_read, .write = socket_write, .poll = socket_poll, .ioctl = socket_ioctl, .fasync = socket_fasync, .release = socket_release,
 };
 
 /* Takes over s whatever the result. */

@@ -203,6 +203,7 @@ static int deliver(struct usock *to, struct unix_msg *msg, bool stream)
 	}
 	if (waitq_active(&to->wait))
 		waitq_wake_handoff(&to->wait, POLLIN | POLLRDNORM);
+	fasync_notify(&to->base.async, POLLIN | POLLRDNORM);
 	return 0;
 }
 

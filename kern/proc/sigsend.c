@@ -466,6 +466,7 @@ static void send_io(struct process *p, struct task *t, struct file *f, u32 band)
 	info.signo = (i32)sig;
 	info.code = band & POLLIN ? 1 : band & POLLOUT ? 2 : band & POLLHUP ? 6 : 4;	/* POLL_IN OUT HUP ERR */
 	info.poll.band = band;
+	info.poll.fd = f->async_fd;
 	irq = spin_lock_irq(&p->sig_lock);
 	if (signal_send_locked(p, t, sig, f->owner_sig ? &info : NULL, true) == -EAGAIN)
 		DISCARD(signal_send_locked(p, t, SIGIO, NULL, true));	/* queue full: the plain one, as F_SETSIG says */

@@ -25,7 +25,7 @@ struct file *file_alloc(void)
 	ref_init(&f->refs);
 	mutex_init(&f->pos_lock, LR_FILE_POS);
 	spin_init(&f->lock, LR_FILE);
-	list_init(&f->tty_link);
+	list_init(&f->async_link);
 	return f;
 }
 

@@ -103,7 +103,8 @@ struct file {
 	u32 owner_uid, owner_euid;
 	u32 nfasync;
 	void *epolls;			/* epoll entries that watch it (ipc/epoll.c) */
-	struct list tty_link;
+	i32 async_fd;			/* descriptor that FASYNC was set through: si_fd; lock */
+	struct list async_link;		/* fasync_list; its lock */
 	u64 f_version;
 	struct cred *cred;		/* opener's */
 	struct rcu_head rcu;
@@ -141,6 +142,23 @@ MUST_USE int file_get_path(struct file *f, struct path *out);
 /* F_SETFL: O_APPEND, O_NONBLOCK, O_NOATIME, O_DIRECT, FASYNC change; the rest is kept.  -EPERM, -EINVAL. */
 MUST_USE int file_set_flags(struct file *f, u32 flags);
 extern void (*file_epoll_hook)(struct file *f);	/* the last reference of a file with epolls went: set by ipc */
+/*
+ * Files that asked for signals (FASYNC) on one object: the object keeps the list,
+ * its file_ops.fasync is fasync_set().  notify sends F_SETOWN's signal for each.
+ * Context: threads; no spinlock held at notify.
+ */
+struct fasync_list {
+	spinlock_t lock;		/* rank FILE */
+	struct list files;
+};
+void fasync_init(struct fasync_list *l);
+void fasync_set(struct fasync_list *l, struct file *f, bool on);
+void fasync_notify_all(struct fasync_list *l, u32 band);
+static inline void fasync_notify(struct fasync_list *l, u32 band)
+{
+	if (!list_empty(&l->files))
+		fasync_notify_all(l, band);
+}
 void file_signal_owner(struct file *f, u32 band);	/* SIGIO / F_SETSIG by vfs_signal_hook */
 
 /* Descriptor tables. */
