@@ -20,8 +20,11 @@ static void pivot_root_swaps_roots(void)
 	if (kid == 0) {
 		struct stat st;
 
-		tap_must(unshare(CLONE_NEWNS));
-		tap_must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		/* where there are no mount name spaces the errors below still have to be right */
+		if (unshare(CLONE_NEWNS) < 0)
+			tap_eq(errno, EINVAL);
+		else
+			tap_must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 		tap_must(mkdir("new", 0755));
 		tap_must(mount("new", "new", "tmpfs", 0, NULL));
 		tap_must(mkdir("new/old", 0755));
@@ -31,6 +34,7 @@ static void pivot_root_swaps_roots(void)
 		/* the initial root of a machine without disks cannot be pivoted away from */
 		if (syscall(SYS_pivot_root, "new", "new/old") < 0) {
 			tap_eq(errno, EINVAL);
+			tap_must(umount("new"));
 			tap_leave();
 		}
 		tap_must(chdir("/"));
