@@ -54,8 +54,10 @@ static void stat_fields(void)
 {
 	char comm[64], state;
 	int pid, ppid, pgrp, sid, tty, tpgid;
-	char *s = slurp("/proc/self/stat");
+	char *s;
 
+	memset(tap_pages(300), 1, 300 * PAGE);
+	s = slurp("/proc/self/stat");
 	tap_eq(sscanf(s, "%d (%63[^)]) %c %d %d %d %d %d", &pid, comm, &state, &ppid, &pgrp, &sid,
 		      &tty, &tpgid), 8);
 	tap_eq(pid, getpid());
@@ -74,7 +76,7 @@ static void stat_fields(void)
 		v[n++] = atol(tok);
 	tap_eq(v[17], 1);				/* threads: field 20 */
 	tap_ok(v[20] > (1 << 16));			/* vsize: field 23, bytes */
-	tap_ok(v[21] > 5);				/* rss: pages */
+	tap_ok(v[21] > 100);				/* rss: pages; Linux counts in batches */
 }
 
 static void status_fields(void)
