@@ -16,11 +16,14 @@ def start(*cmd, options=()):
 
 
 def finish(child):
-    out, err = child.communicate(timeout=BOOT_LIMIT)
+    """Its result.  stdin stays open until the end: an end of file must not race with the signal."""
+    child.wait(timeout=BOOT_LIMIT)
+    out, err = child.communicate()
     return child.returncode, out, err
 
 
-TRAP = "trap 'echo {0}; exit 21' {0}; echo ready; while :; do sleep 1; done"
+# A builtin waits, not a child: a shell that learns of a child's death first would report it on stderr.
+TRAP = "trap 'echo {0}; exit 21' {0}; echo ready; read line; read line"
 
 
 @case("signals: INT, TERM, HUP, USR1 and QUIT are the command's to handle")
