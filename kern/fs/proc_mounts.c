@@ -96,7 +96,7 @@ static bool mountstats_line(struct mount *m, const char *at, void *arg)
 	put_source(s, m);
 	seq_printf(s, " mounted on ");
 	seq_escape(s, at, " \t\n\\");
-	seq_printf(s, " with fstype %s \n", type_name(m->sb));
+	seq_printf(s, " with fstype %s\n", type_name(m->sb));
 	return true;
 }
 

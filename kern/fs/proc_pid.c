@@ -10,6 +10,7 @@ static struct superblock *proc_sb;	/* const after boot */
 
 #define LINK_ENTRY(n, rd, fo) { .name = (n), .mode = S_IFLNK | 0777, .readlink = (rd), .follow = (fo) }
 #define PEEK_ENTRY(n, m, fn)  { .name = (n), .mode = S_IFREG | (m), .flags = SYNTH_PTRACE, .show = (fn) }
+#define PLACED_ENTRY(n, m, fn) { .name = (n), .mode = S_IFREG | (m), .flags = SYNTH_PLACE, .show = (fn) }
 #define WRITE_ENTRY(n, m, fn, wr) { .name = (n), .mode = S_IFREG | (m), .show = (fn), .write = (wr) }
 
 /* Names that a process and a task have in common, in Linux's order. */
@@ -33,8 +34,8 @@ static struct superblock *proc_sb;	/* const after boot */
 	LINK_ENTRY("cwd", proc_cwd_readlink, proc_cwd_follow), \
 	LINK_ENTRY("root", proc_root_readlink, proc_root_follow), \
 	LINK_ENTRY("exe", proc_exe_readlink, proc_exe_follow), \
-	FILE_ENTRY("mounts", 0444, proc_mounts_show), \
-	FILE_ENTRY("mountinfo", 0444, proc_mountinfo_show)
+	PLACED_ENTRY("mounts", 0444, proc_mounts_show), \
+	PLACED_ENTRY("mountinfo", 0444, proc_mountinfo_show)
 #define LATE_NAMES \
 	PEEK_ENTRY("smaps", 0444, proc_smaps_show), \
 	PEEK_ENTRY("smaps_rollup", 0444, proc_smaps_rollup_show), \
@@ -92,12 +93,12 @@ static int tasks_next(const struct synth_node *dir, u64 from, struct synth_item 
 static const struct synth_dir tasks = { .find = tasks_find, .next = tasks_next };
 
 static struct synth_entry tgid_entries[] = {
-	{ .name = "task", .mode = S_IFDIR | 0555, .dir = &tasks },
+	{ .name = "task", .mode = S_IFDIR | 0555, .flags = SYNTH_TASKS, .dir = &tasks },
 	FD_NAMES,
 	FILE_ENTRY("stat", 0444, proc_stat_show),
 	MEMORY_NAMES,
 	PLACE_NAMES,
-	PEEK_ENTRY("mountstats", 0400, proc_mountstats_show),
+	PLACED_ENTRY("mountstats", 0400, proc_mountstats_show),
 	LATE_NAMES,
 	WRITE_ENTRY("timerslack_ns", 0666, proc_timerslack_show, proc_timerslack_write),
 	{ .name = NULL },

@@ -136,13 +136,26 @@ static const char *state_text(char c)
 	return "X (dead)";
 }
 
+/* One line whatever the name is made of. */
+static void put_name(struct seq *s, const char *name)
+{
+	for (; *name; name++) {
+		if (*name == '\n')
+			seq_printf(s, "\\n");
+		else if (*name == '\\')
+			seq_printf(s, "\\\\");
+		else
+			seq_putc(s, *name);
+	}
+}
+
 static void status_names(struct seq *s, const struct subject *x)
 {
 	const struct task_view *v = &x->v;
 	struct fs_view *fs = task_fs_view_get(x->t);
 
 	seq_printf(s, "Name:\t");
-	seq_escape(s, v->comm, "\n\\");
+	put_name(s, v->comm);
 	if (fs) {
 		seq_printf(s, "\nUmask:\t%#04o", READ_ONCE(fs->umask));
 		fs_view_put(fs);

@@ -194,7 +194,7 @@ static struct synth_entry kernel_entries[] = {
 	NUMBER("pid_max", &sysctl_pid_max, 301, 1 << 22),
 	SYSCTL_FILE("printk", 0644, printk_show, printk_write),
 	SYSCTL_DIR("random", random_entries),
-	NUMBER("randomize_va_space", &sysctl_randomize_va_space, 0, 2),
+	INTEGER("randomize_va_space", &sysctl_randomize_va_space, INT32_MIN, INT32_MAX),
 	CONSTANT("sched_child_runs_first", 0),
 	CONSTANT("sched_rr_timeslice_ms", 100),
 	CONSTANT("sysctl_writes_strict", 1),
@@ -242,7 +242,7 @@ static i64 pipe_max_write(struct synth_node *n, char *text, usize len)
 	u32 size = PAGE_SIZE;
 	i64 v;
 
-	if (first_number(text, &v) || v < 1 || v > 1l << 31)
+	if (first_number(text, &v) || v < 0 || v > 1l << 31)
 		return -EINVAL;
 	while (size < v)
 		size <<= 1;

@@ -6,6 +6,7 @@
 #include <core/uts.h>
 #include <dev/tty.h>
 #include <fs/fs.h>
+#include <ipc/socket.h>
 #include <mem/mem.h>
 #include "proc_priv.h"
 
@@ -57,6 +58,10 @@ static int meminfo_show(struct seq *s, void *node)
 	mem_line(s, "SUnreclaim:", m.slab);
 	mem_line(s, "KernelStack:", m.kernel_stack);
 	mem_line(s, "PageTables:", m.tables);
+	mem_line(s, "SecPageTables:", 0);
+	mem_line(s, "NFS_Unstable:", 0);
+	mem_line(s, "Bounce:", 0);
+	mem_line(s, "WritebackTmp:", 0);
 	mem_line(s, "VmallocTotal:", KVMALLOC_SIZE >> PAGE_SHIFT);
 	mem_line(s, "VmallocUsed:", m.vmalloc);
 	mem_line(s, "VmallocChunk:", 0);
@@ -117,21 +122,22 @@ static void cpu_line(struct seq *s, const struct sched_stats *st)
 
 static void intr_line(struct seq *s)
 {
-	u64 counts[64], sum = 0;
-	u32 n = MIN(cpu_count(), 64u), line;
+	u64 counts[64], per_line[64] = { 0 }, sum = 0;
+	u32 n = MIN(cpu_count(), 64u), line, last = 0;
 	const char *name;
 
-	for (u32 i = 0; irq_describe(i, &line, &name, counts, n); i++)
-		for (u32 c = 0; c < n; c++)
-			sum += counts[c];
-	seq_printf(s, "intr %llu", LLU(sum));
 	for (u32 i = 0; irq_describe(i, &line, &name, counts, n); i++) {
-		u64 one = 0;
+		u32 at = MIN(line, 63u);
 
-		for (u32 c = 0; c < n; c++)
-			one += counts[c];
-		seq_printf(s, " %llu", LLU(one));
+		last = MAX(last, at);
+		for (u32 c = 0; c < n; c++) {
+			per_line[at] += counts[c];
+			sum += counts[c];
+		}
 	}
+	seq_printf(s, "intr %llu", LLU(sum));
+	for (u32 i = 0; i <= last; i++)
+		seq_printf(s, " %llu", LLU(per_line[i]));
 	seq_putc(s, '\n');
 }
 
@@ -203,15 +209,15 @@ static int interrupts_show(struct seq *s, void *node)
 	u64 counts[64];
 	const char *name;
 
-	seq_printf(s, "    ");
+	seq_printf(s, "%11s", "");
 	for_each_cpu(c)
-		seq_printf(s, "       CPU%-4u", c);
+		seq_printf(s, "CPU%-8u", c);
 	seq_putc(s, '\n');
 	for (u32 i = 0; irq_describe(i, &line, &name, counts, n); i++) {
-		seq_printf(s, "%3u:", line);
+		seq_printf(s, "%3u: ", line);
 		for_each_cpu(c)
-			seq_printf(s, " %10llu", LLU(c < n ? counts[c] : 0));
-		seq_printf(s, "   APIC-%u-edge      %s\n", line, name);
+			seq_printf(s, "%10llu ", LLU(c < n ? counts[c] : 0));
+		seq_printf(s, " %8s %3u-%-8s  %s\n", "IO-APIC", line, "edge", name);
 	}
 	return 0;
 }
@@ -288,6 +294,34 @@ static int misc_show(struct seq *s, void *node)
 	return 0;
 }
 
+static int tty_drivers_show(struct seq *s, void *node)
+{
+	static const struct { const char *name, *node; u32 major, first, last; const char *type; } known[] = {
+		{ "/dev/tty", "/dev/tty", 5, 0, 0, "system:/dev/tty" }, { "/dev/console", "/dev/console", 5, 1, 1, "system:console" },
+		{ "/dev/ptmx", "/dev/ptmx", 5, 2, 2, "system" }, { "serial", "/dev/ttyS", 4, 64, 67, "serial" },
+		{ "pty_slave", "/dev/pts", 136, 0, 1048575, "pty:slave" },
+	};
+	char range[20];
+
+	for (u32 i = 0; i < ARRAY_LEN(known); i++) {
+		if (!chardev_find(dev_make(known[i].major, known[i].first)))
+			continue;
+		fmt_snprintf(range, sizeof(range), known[i].first == known[i].last ? "%7u" : "%u-%u", known[i].first, known[i].last);
+		seq_printf(s, "%-20s %-13s %3u %s %s\n", known[i].name, known[i].node, known[i].major, range, known[i].type);
+	}
+	return 0;
+}
+
+static int tty_ldiscs_show(struct seq *s, void *node)
+{
+	seq_printf(s, "n_tty       0\n");
+	return 0;
+}
+
+static struct synth_entry tty_entries[] = {
+	FILE_ENTRY("drivers", 0444, tty_drivers_show), FILE_ENTRY("ldiscs", 0444, tty_ldiscs_show), { .name = NULL },
+};
+
 static int swaps_show(struct seq *s, void *node)
 {
 	seq_printf(s, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
@@ -315,7 +349,7 @@ static int locks_show(struct seq *s, void *node)
 	return 0;
 }
 
-/* E enabled, C behind /dev/console, a usable at any time. */
+/* E enabled, C behind /dev/console, p shows the log, a usable at any time. */
 static int consoles_show(struct seq *s, void *node)
 {
 	struct tty *t = tty_console();
@@ -324,7 +358,7 @@ static int consoles_show(struct seq *s, void *node)
 	if (!t)
 		return 0;
 	fmt_snprintf(device, sizeof(device), "%u:%u", dev_major(tty_rdev(t)), dev_minor(tty_rdev(t)));
-	seq_printf(s, "%-20s -W- (EC   a) %7s\n", tty_name(t), device);
+	seq_printf(s, "%-20s -W- (EC p a) %7s\n", tty_name(t), device);
 	return 0;
 }
 
@@ -389,7 +423,31 @@ static int net_dev_show(struct seq *s, void *node)
 	return 0;
 }
 
+#define SO_ACCEPTCON 0x10000u
+
+static void unix_line(const struct unix_info *i, void *arg)
+{
+	struct seq *s = arg;
+	u32 state = i->ino ? (i->connected ? 3 : 1) : (i->connected ? 2 : 4);	/* SS_CONNECTED, ... */
+	u32 len = i->path && i->path[0] ? (u32)strnlen(i->path, i->path_len) : i->path_len;
+
+	seq_printf(s, "%016x: %08X %08X %08X %04X %02X %5llu", 0, i->refs, 0, i->listening ? SO_ACCEPTCON : 0, i->type, state, LLU(i->ino));
+	if (i->path)
+		seq_putc(s, ' ');
+	for (u32 k = 0; i->path && k < len; k++)
+		seq_putc(s, i->path[k] ? i->path[k] : '@');
+	seq_putc(s, '\n');
+}
+
+static int net_unix_show(struct seq *s, void *node)
+{
+	seq_printf(s, "Num       RefCount Protocol Flags    Type St Inode Path\n");
+	unix_for_each(unix_line, s);
+	return 0;
+}
+
 struct synth_entry proc_net_entries[] = {
+	FILE_ENTRY("unix", 0444, net_unix_show),
 	FILE_ENTRY("dev", 0444, net_dev_show),
 	{ .name = NULL },
 };
@@ -401,6 +459,7 @@ struct synth_entry proc_net_entries[] = {
 static struct synth_entry root_entries[] = {
 	LINK_TO("net", "self/net"),
 	DIR_ENTRY("sys", 0555, proc_sys_entries),
+	DIR_ENTRY("tty", 0555, tty_entries),
 	FILE_ENTRY("misc", 0444, misc_show),
 	FILE_ENTRY("stat", 0444, stat_show),
 	FILE_ENTRY("locks", 0444, locks_show),

@@ -89,7 +89,7 @@ int proc_syscall_show(struct seq *s, void *node)
 
 	if (!t)
 		return -ESRCH;
-	if (task_state_letter(t) == 'R') {
+	if (t != task_current() && task_state_letter(t) == 'R') {
 		seq_printf(s, "running\n");
 		return 0;
 	}
@@ -135,8 +135,7 @@ int proc_cgroup_show(struct seq *s, void *node)
 
 	if (!t)
 		return -ESRCH;
-	seq_printf(s, "0::/\n");
-	return 0;
+	return 0;			/* no hierarchy, no line */
 }
 
 /* --- the OOM killer's wishes --------------------------------------------------- */

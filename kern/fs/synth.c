@@ -10,7 +10,7 @@
 #define POS_DYNAMIC (1ull << 24)	/* position of the first name that no table lists */
 #define INO_STATIC  0xf0000000ull
 
-static const struct vnode_ops static_ops, sysctl_ops, pid_ops, link_ops, pid_link_ops;
+static const struct vnode_ops static_ops, sysctl_ops, pid_ops, pid_dir_ops, link_ops, pid_link_ops;
 static const struct file_ops dir_fops, file_fops;
 static const struct file_ops write_fops;
 static struct file_ops text_fops;	/* seq_file_ops with a writer; const after synth_init() */
@@ -120,6 +120,8 @@ static int make_vnode(struct superblock *sb, const struct synth_node *tmpl, bool
 	const struct file_ops *fops = NULL;
 	struct vnode *vn = NULL;
 
+	if (tmpl->proc && S_ISDIR(mode))
+		ops = &pid_dir_ops;
 	if (tmpl->e->flags & SYNTH_SYSCTL && S_ISREG(mode))
 		ops = &sysctl_ops;
 	if (S_ISLNK(mode))
@@ -137,7 +139,7 @@ static int make_vnode(struct superblock *sb, const struct synth_node *tmpl, bool
 	}
 	vn->priv = n;
 	if (S_ISDIR(mode))
-		vn->nlink = 2 + count_dirs(n->e);
+		vn->nlink = n->e->flags & SYNTH_SYSCTL ? 1 : 2 + count_dirs(n->e);
 	if (S_ISLNK(mode) && n->e->flags & SYNTH_INO_FD)
 		vn->object.size = 64;
 	if (n->e->flags & SYNTH_SYSFS && S_ISREG(mode))
@@ -179,8 +181,8 @@ static int synth_lookup(struct vnode *dir, struct dentry *d)
 		child.id = has_pid(n) ? 0 : n->id;
 	} else {
 		err = n->e->dir ? n->e->dir->find(n, d->name, &child) : -ENOENT;
-		if (err)
-			return err;
+		if (err)	/* in /sys a name that is not there stays an open question: -EPERM for mkdir */
+			return n->e->flags & SYNTH_SYSFS ? 0 : err;
 	}
 	err = make_vnode(dir->sb, &child, false, &vn);
 	if (!err)
@@ -229,6 +231,8 @@ static int synth_getattr(struct vnode *vn, struct kstat *st)
 		update_owner(vn);
 		st->uid = vn->uid;
 		st->gid = vn->gid;
+		if (n->e->flags & SYNTH_TASKS)
+			st->nlink += READ_ONCE(n->proc->nthreads);
 	} else if (vn->ino == 1 && n->e->dir) {
 		st->nlink += process_count();
 	}
@@ -248,6 +252,14 @@ static int synth_setattr(struct vnode *vn, const struct vnode_attr *a)
 	b.valid &= ~ATTR_SIZE;
 	vnode_apply_attr(vn, &b);
 	return 0;
+}
+
+/* Standing in a directory of a process that is gone. */
+static int pid_dir_permission(struct vnode *vn, u32 want)
+{
+	AUTO(task) t = synth_task(synth_node(vn));
+
+	return t ? 0 : -ESRCH;
 }
 
 /* /proc/sys: no capability goes past the owner's bits. */
@@ -271,24 +283,36 @@ static int synth_follow(struct vnode *vn, struct path *out)
 }
 
 /* As in a directory where every name that is not there cannot be there. */
-static int no_create(struct vnode *dir, struct dentry *d, u32 mode)
+static int absent_or(const struct vnode *dir, int err)
 {
-	return synth_node(dir)->e->flags & SYNTH_SYSFS ? -EPERM : -ENOENT;
+	return synth_node(dir)->e->flags & SYNTH_SYSFS ? err : -ENOENT;
 }
-static int no_mknod(struct vnode *dir, struct dentry *d, u32 mode, u64 rdev) { return no_create(dir, d, mode); }
-static int no_symlink(struct vnode *dir, struct dentry *d, const char *target) { return no_create(dir, d, 0); }
+static int no_create(struct vnode *dir, struct dentry *d, u32 mode) { return absent_or(dir, -EACCES); }
+static int no_mkdir(struct vnode *dir, struct dentry *d, u32 mode) { return absent_or(dir, -EPERM); }
+static int no_mknod(struct vnode *dir, struct dentry *d, u32 mode, u64 rdev) { return absent_or(dir, -EPERM); }
+static int no_symlink(struct vnode *dir, struct dentry *d, const char *target) { return absent_or(dir, -EPERM); }
+static int no_rename(struct vnode *od, struct dentry *o, struct vnode *nd, struct dentry *n, u32 flags)
+{
+	return absent_or(nd, -EPERM);
+}
 
 static const struct vnode_ops static_ops = {
-	.lookup = synth_lookup, .create = no_create, .mkdir = no_create, .mknod = no_mknod, .symlink = no_symlink,
+	.lookup = synth_lookup, .create = no_create, .mkdir = no_mkdir, .mknod = no_mknod, .symlink = no_symlink,
+	.rename = no_rename,
 	.setattr = synth_setattr, .getattr = synth_getattr, .release = synth_release,
 };
 static const struct vnode_ops sysctl_ops = {
-	.lookup = synth_lookup, .create = no_create, .mkdir = no_create, .mknod = no_mknod, .symlink = no_symlink,
+	.lookup = synth_lookup, .create = no_create, .mkdir = no_mkdir, .mknod = no_mknod, .symlink = no_symlink,
+	.rename = no_rename,
 	.setattr = synth_setattr, .getattr = synth_getattr, .permission = sysctl_permission, .release = synth_release,
 };
 static const struct vnode_ops pid_ops = {
-	.lookup = synth_lookup, .create = no_create, .mkdir = no_create, .mknod = no_mknod, .symlink = no_symlink,
 	.setattr = synth_setattr, .getattr = synth_getattr, .revalidate = synth_revalidate, .release = synth_release,
+};
+static const struct vnode_ops pid_dir_ops = {
+	.lookup = synth_lookup, .create = no_create, .mkdir = no_mkdir, .mknod = no_mknod, .symlink = no_symlink,
+	.rename = no_rename, .setattr = synth_setattr, .getattr = synth_getattr, .permission = pid_dir_permission,
+	.revalidate = synth_revalidate, .release = synth_release,
 };
 static const struct vnode_ops link_ops = {
 	.readlink = synth_readlink, .setattr = synth_setattr, .getattr = synth_getattr, .release = synth_release,
@@ -395,10 +419,22 @@ static i64 synth_write(struct file *f, struct uio *src, u64 *pos)
 	return r;
 }
 
+static bool has_place(const struct synth_node *n)
+{
+	AUTO(task) t = synth_task(n);
+	struct fs_view *v = t ? task_fs_view_get(t) : NULL;
+
+	if (v)
+		fs_view_put(v);
+	return v != NULL;
+}
+
 static int synth_open(struct vnode *vn, struct file *f)
 {
 	struct synth_node *n = synth_node(vn);
 
+	if (n->e->flags & SYNTH_PLACE && !has_place(n))
+		return -EINVAL;
 	if (has_pid(n) && n->e->flags & SYNTH_PTRACE && !synth_may_inspect(n))
 		return -EACCES;
 	if (n->e->flags & SYNTH_SYSFS && f->mode & FILE_WRITE && !n->e->write)

@@ -52,7 +52,8 @@ struct synth_entry {
 #define SYNTH_PTRACE (1u << 0)		/* opening asks for the right to look into the process: -EACCES */
 #define SYNTH_SYSCTL (1u << 1)		/* /proc/sys: mode bits bind root too */
 #define SYNTH_SYSFS  (1u << 2)		/* writing needs a writer */
-#define SYNTH_TASK   (1u << 3)		/* directory of one task: numbers its names apart from the process' */
+#define SYNTH_TASKS  (1u << 3)		/* the directory of the process' tasks: each counts as a link */
+#define SYNTH_PLACE  (1u << 5)		/* opening asks that the process still has a place in the tree: -EINVAL */
 #define SYNTH_NUMBER (1u << 4)		/* a write that does not start at 0 is ignored */
 
 #define SYNTH_INO_FD	 (1u << 21)

@@ -362,7 +362,7 @@ static const struct file_ops pipe_fops = {
 int pipe_create(u32 flags, struct file **rd, struct file **wr)
 {
 	struct pipe *p = pipe_alloc();
-	struct vnode *vn = p ? vnode_create(pipe_sb, 0, S_IFIFO | 0600, NULL, &pipe_fops) : NULL;
+	struct vnode *vn = p ? vnode_create(pipe_sb, 0, S_IFIFO | 0600, NULL, &fifo_fops) : NULL;
 	struct file *r, *w;
 
 	if (!vn) {
@@ -372,6 +372,7 @@ int pipe_create(u32 flags, struct file **rd, struct file **wr)
 	}
 	vn->uid = vfs_self() ? vfs_self()->cred->fsuid : 0;
 	vn->gid = vfs_self() ? vfs_self()->cred->fsgid : 0;
+	vn->pipe = p;			/* /proc/PID/fd opens it like a FIFO */
 	p->files = 2;
 	p->readers = p->writers = 1;
 	r = file_create_vnode(vnode_get(vn), &pipe_fops, "pipe", FILE_READ | FILE_STREAM, flags & (O_NONBLOCK | O_DIRECT), p);
@@ -406,7 +407,7 @@ static int fifo_attach(struct vnode *vn, struct file *f, bool *alone, u32 *seen)
 	GUARD_EXCL(&vn->lock);
 	struct pipe *p = vn->pipe;
 
-	if (wr && !rd && (f->flags & O_NONBLOCK) && (!p || !READ_ONCE(p->readers)))
+	if (wr && !rd && (f->flags & O_NONBLOCK) && vn->sb != pipe_sb && (!p || !READ_ONCE(p->readers)))
 		return -ENXIO;
 	if (!p)
 		p = vn->pipe = pipe_alloc();
@@ -440,6 +441,7 @@ static int fifo_open(struct vnode *vn, struct file *f)
 
 	if (err)
 		return err;
+	alone &= vn->sb != pipe_sb;		/* nobody need come to the other end of a pipe that has no name */
 	f->mode = (f->mode & ~FILE_PREAD) | FILE_STREAM;
 	waitq_wake_all(&p->rd_wait);
 	waitq_wake_all(&p->wr_wait);

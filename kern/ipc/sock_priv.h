@@ -46,6 +46,7 @@ struct socket {
 	bool passcred, listening, broadcast, keepalive, reuseaddr, linger_on;
 	u32 linger_s;
 	struct fasync_list async;
+	u64 ino;			/* of its file; 0: none yet.  Word writes */
 	i32 error;			/* pending, taken by SO_ERROR; atomic exchange */
 };
 

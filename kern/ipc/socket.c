@@ -119,9 +119,10 @@ static const struct file_ops socket_fops = {
 /* Takes over s whatever the result. */
 static int socket_file(struct socket *s, struct file **out)
 {
-	struct vnode *vn = vnode_create(sock_sb, 0, S_IFSOCK | 0777, NULL, &socket_fops);
+	struct vnode *vn = vnode_create(sock_sb, 0, S_IFSOCK | 0777, NULL, NULL);	/* never opened by name: -ENXIO */
 
 	if (vn) {
+		s->ino = vn->ino;
 		vn->uid = vfs_self()->cred->fsuid;
 		vn->gid = vfs_self()->cred->fsgid;
 		*out = file_create_vnode(vn, &socket_fops, "socket", FILE_READ | FILE_WRITE | FILE_STREAM, 2, s);

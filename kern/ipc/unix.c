@@ -25,10 +25,16 @@ struct usock *usock_get(struct usock *u)
 	return u;
 }
 
+static spinlock_t all_lock = SPINLOCK_INIT(LR_FS_PRIV);
+static struct list all_sockets GUARDED_BY(&all_lock) = LIST_INIT(all_sockets);
+
 void usock_put(struct usock *u)
 {
 	if (!ref_put(&u->refs))
 		return;
+	spin_lock(&all_lock);
+	list_remove(&u->all_link);
+	spin_unlock(&all_lock);
 	unix_addr_put(u->addr);
 	kfree(u);
 }
@@ -62,7 +68,27 @@ struct usock *unix_create(u32 type)
 	list_init(&u->abstract_link);
 	waitq_init(&u->wait);
 	waitq_init(&u->space_wait);
+	GUARD_SPIN(&all_lock);
+	list_push_back(&all_sockets, &u->all_link);
 	return u;
+}
+
+/* Who is on the list may be on its way out; its address stays until it has left. */
+void unix_for_each(void (*fn)(const struct unix_info *i, void *arg), void *arg)
+{
+	struct usock *u;
+
+	GUARD_SPIN(&all_lock);
+	list_for_each(u, &all_sockets, all_link) {
+		const struct unix_addr *a = READ_ONCE(u->addr);
+		struct unix_info i = {
+			.refs = (u32)ref_read(&u->refs), .type = u->base.type, .ino = READ_ONCE(u->base.ino),
+			.listening = u->state == UNIX_LISTENING, .connected = u->state == UNIX_CONNECTED,
+			.path = a ? a->path : NULL, .path_len = a ? a->len - 2 : 0,
+		};
+
+		fn(&i, arg);
+	}
 }
 
 static void wake_everyone(struct usock *u)

@@ -49,6 +49,7 @@ struct usock {
 	atomic_t wmem;			/* bytes of this socket's messages not yet read */
 	struct waitq wait;		/* readers, pollers, accept */
 	struct waitq space_wait;	/* own writers: wmem shrank; connectors and dgram senders to us: queue shrank */
+	struct list all_link;		/* unix.c's list of all */
 	struct list abstract_link;	/* unix_addr.c's table */
 };
 

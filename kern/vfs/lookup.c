@@ -16,8 +16,6 @@ static int lookup_slow(struct dentry *dir, const char *name, u32 len, struct den
 	if (!d)
 		return -ENOMEM;
 	err = dv->ops->lookup(dv, d);
-	if (err == -ENOENT)
-		err = 0;
 	if (err)
 		return err;
 	if (dentry_unhashed(d) && (d->vnode || dv->sb->type->cache_negative)) {

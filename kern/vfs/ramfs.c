@@ -241,7 +241,7 @@ static void describe(struct superblock *sb, const struct tmpfs_opts *o)
 		n += (usize)fmt_scnprintf(p + n, room - n, ",size=%lluk", (unsigned long long)o->max_blocks << (PAGE_SHIFT - 10));
 	if (o->has_inodes)
 		n += (usize)fmt_scnprintf(p + n, room - n, ",nr_inodes=%llu", (unsigned long long)o->max_inodes);
-	if (o->has_mode)
+	if (o->has_mode && o->mode != (S_ISVTX | 0777))
 		n += (usize)fmt_scnprintf(p + n, room - n, ",mode=%03o", o->mode);
 	if (o->has_uid)
 		n += (usize)fmt_scnprintf(p + n, room - n, ",uid=%u", o->uid);

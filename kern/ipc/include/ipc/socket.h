@@ -23,6 +23,9 @@ struct msghdr_k {
 };
 MUST_USE int socket_create(u32 family, u32 type, u32 protocol, struct file **out);	/* type without SOCK_ flags; -EAFNOSUPPORT ... */
 MUST_USE int socket_pair(u32 family, u32 type, u32 protocol, struct file **a, struct file **b);
+/* For /proc/net/unix.  path: path_len bytes, abstract names start with a NUL; valid during the call. */
+struct unix_info { u32 refs, type; u64 ino; bool listening, connected; const char *path; u32 path_len; };
+void unix_for_each(void (*fn)(const struct unix_info *i, void *arg), void *arg);	/* fn under a spinlock: only formats */
 extern u32 sysctl_unix_max_dgram_qlen;	/* datagrams that wait at a receiver */
 bool file_is_socket(struct file *f);							/* else -ENOTSOCK by the caller */
 MUST_USE int socket_bind(struct file *f, const struct sockaddr_k *sa, u32 len);

@@ -150,7 +150,8 @@ struct kstat {
 /* The lock column is the contract; vfs wrappers assert it.  A missing op means -EOPNOTSUPP / -EPERM as fits. */
 struct vnode_ops {
 	/* dir shared.  NULL: the dentries are the directory (memory and static synthetic file systems: a child that
-	 * is not cached does not exist, and new children are pinned).  Fills d with a vnode (dentry_instantiate) or leaves it negative.  0 or -errno. */
+	 * is not cached does not exist, and new children are pinned).  Fills d with a vnode (dentry_instantiate) or leaves it negative.
+	 * 0 or -errno; -ENOENT: it is not there and cannot be made, which mkdir and its kin return before anything else. */
 	int (*lookup)(struct vnode *dir, struct dentry *d);
 	/* dir exclusive.  d is negative; on success it has a vnode. */
 	int (*create)(struct vnode *dir, struct dentry *d, u32 mode);
