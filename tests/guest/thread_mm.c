@@ -49,7 +49,7 @@ static void *map_and_unmap(void *arg)
 {
 	long me = (long)arg, bad = 0;
 
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < 40; i++) {
 		char *p = mmap(NULL, 8 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (p == MAP_FAILED)
