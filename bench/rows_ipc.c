@@ -169,9 +169,12 @@ static void begin_futex(void)
 	if (child == 0)
 		for (;;) {
 			turn_wait(&words[0], 1);
+
+			int stop = words[2];	/* before the other side may go on */
+
 			words[0] = 0;
 			turn_give(&words[1], 1);
-			if (words[2])
+			if (stop)
 				_exit(0);
 		}
 }

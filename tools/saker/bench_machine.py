@@ -102,7 +102,7 @@ def _lines(console, pid, timeout):
             yield line.decode(errors="replace").strip("\r")
 
 
-def boot(top, kernel, words, icount=True, mem=MEM, extra="", timeout=560, progress=None):
+def boot(top, kernel, words, icount=True, mem=MEM, extra="", timeout=200, progress=None):
     """Runs one boot to its end and says what it measured."""
     result = Boot()
     unit = ticks_per_ns(top, icount)

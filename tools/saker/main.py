@@ -7,10 +7,11 @@ from .error import Fatal
 USAGE = """\
 usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its status
        ./saker test [--full] [--kernel linux] [GROUP|NAME...]   TAP on stdout
+       ./saker bench [--icount] [NAME...] [--against FILE]   Saker against Linux
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
-LATER = ("bench", "trace", "strace", "profile", "bisect")
+LATER = ("trace", "strace", "profile", "bisect")
 
 
 def run(top, args):
@@ -21,6 +22,11 @@ def run(top, args):
 def test(top, args):
     from . import tests
     return tests.run(top, args)
+
+
+def bench(top, args):
+    from . import bench as board
+    return board.run(top, args)
 
 
 def doctor(top, args):
@@ -35,7 +41,7 @@ def command(top, args):
         return 0
     if name in LATER:
         raise Fatal(f"{name}: not built yet", 2)
-    known = {"run": run, "test": test, "doctor": doctor}
+    known = {"run": run, "test": test, "bench": bench, "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)
         return 2

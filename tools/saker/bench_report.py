@@ -1,0 +1,165 @@
+"""How a benchmark report is shown: a table, a comparison, a page with plots."""
+import html as markup
+import math
+import os
+
+WIDE = 0.10
+COLOURS = {"saker": "#0b6e4f", "linux_mitigations_off": "#b5651d", "linux": "#777"}
+
+
+def number(value):
+    if value is None:
+        return "-"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def ratio(value):
+    return "-" if value is None else f"{value:.3f}"
+
+
+def mean(values):
+    """The geometric mean."""
+    values = [value for value in values if value]
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else None
+
+
+def table(full):
+    head = ("row", "saker", "linux", "linux m=off", "ratio", "user floor", "kernel ratio", "")
+    lines = [head]
+    for row in full["rows"]:
+        wide = [kernel for kernel, one in row.get("spread", {}).items() if one > WIDE]
+        lines.append((row["name"], number(row["saker"]), number(row["linux"]),
+                      number(row["linux_mitigations_off"]), ratio(row["ratio"]),
+                      number(row["user_floor"]), ratio(row.get("kernel_ratio")),
+                      "wide: " + ", ".join(f"{one} {row['spread'][one]:.0%}" for one in wide)
+                      if wide else row.get("unit", "")))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    text = "\n".join("  ".join(cell.ljust(width) if i in (0, 7) else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+                     for line in lines)
+    unit = "instructions" if any(row["measure"] == "instructions" for row in full["rows"]) else "ns"
+    overall = ratio(mean([row["ratio"] for row in full["rows"]]))
+    text = f"{unit} per iteration\n{text}\ngeometric mean of the ratios: {overall}"
+    for point in full["curves"]:
+        text += (f"\ncurve {point['name']} {point['x']}: saker {number(point.get('saker'))} "
+                 f"linux m=off {number(point.get('linux_mitigations_off'))}")
+    return text
+
+
+def against(full, old):
+    """Saker's figures now and then."""
+    before = {row["name"]: row for row in old["rows"]}
+    lines = ["against the earlier report (saker, now / then):"]
+    for row in full["rows"]:
+        then = before.get(row["name"], {}).get("saker")
+        if not then or row["saker"] is None:
+            lines.append(f"  {row['name']:20} only in one of the two")
+        elif before[row["name"]]["measure"] != row["measure"]:
+            lines.append(f"  {row['name']:20} another measure")
+        else:
+            lines.append(f"  {row['name']:20} {number(row['saker']):>8} {number(then):>8} "
+                         f"{row['saker'] / then:.3f}")
+    return "\n".join(lines)
+
+
+def text_svg(x, y, words, anchor="start", size=11):
+    return (f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" text-anchor="{anchor}" '
+            f'font-family="sans-serif">{markup.escape(words)}</text>')
+
+
+def svg(width, height, parts):
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+            f'width="{width}" height="{height}">{"".join(parts)}</svg>')
+
+
+def bars(rows):
+    """One bar per row, on a logarithmic axis; the line is equality."""
+    rows = [row for row in rows if row["ratio"]]
+    if not rows:
+        return svg(10, 10, [])
+    low = math.floor(math.log10(min(row["ratio"] for row in rows)))
+    high = max(0.0, math.log10(max(row["ratio"] for row in rows)))
+
+    def x_of(value):
+        return 150 + 560 * (math.log10(value) - low) / (high - low + 0.1)
+    parts = []
+    for i, row in enumerate(rows):
+        y = 20 + 16 * i
+        colour = COLOURS["saker"] if row["ratio"] <= 1 else "#c0392b"
+        parts.append(text_svg(144, y + 10, row["name"], "end"))
+        parts.append(f'<rect x="150" y="{y}" width="{max(1, x_of(row["ratio"]) - 150):.1f}" '
+                     f'height="12" fill="{colour}"/>')
+        parts.append(text_svg(x_of(row["ratio"]) + 4, y + 10, ratio(row["ratio"])))
+    bottom = 24 + 16 * len(rows)
+    parts.append(f'<line x1="{x_of(1):.1f}" y1="12" x2="{x_of(1):.1f}" y2="{bottom}" '
+                 'stroke="#000" stroke-dasharray="3"/>')
+    parts.append(text_svg(x_of(1), bottom + 14, "1 = Linux, mitigations=off", "middle"))
+    return svg(800, bottom + 22, parts)
+
+
+def curve(name, points, measure):
+    """Both axes logarithmic."""
+    kernels = [kernel for kernel in COLOURS if any(point.get(kernel) for point in points)]
+    values = [point[kernel] for point in points for kernel in kernels if point.get(kernel)]
+    if len(points) < 2 or not values:
+        return ""
+    x0, x1 = (math.log10(points[0]["x"]), math.log10(points[-1]["x"]))
+    y0, y1 = math.log10(min(values)) - 0.1, math.log10(max(values)) + 0.1
+    parts = [text_svg(10, 16, f"{name} ({measure} per iteration)", size=13),
+             '<rect x="70" y="26" width="330" height="180" fill="none" stroke="#ccc"/>']
+    for kernel in kernels:
+        marks = [(70 + 330 * (math.log10(point["x"]) - x0) / (x1 - x0),
+                  206 - 180 * (math.log10(point[kernel]) - y0) / (y1 - y0))
+                 for point in points if point.get(kernel)]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in marks)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[kernel]}" '
+                     'stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[kernel]}"/>'
+                  for x, y in marks]
+        parts.append(text_svg(410, marks[-1][1] + 4, kernel, size=10))
+    for value in (min(values), max(values)):
+        parts.append(text_svg(66, 210 - 180 * (math.log10(value) - y0) / (y1 - y0),
+                              number(value), "end"))
+    for point in points:
+        parts.append(text_svg(70 + 330 * (math.log10(point["x"]) - x0) / (x1 - x0), 222,
+                              number(point["x"]), "middle"))
+    return svg(540, 230, parts)
+
+
+def rows_html(full):
+    cells = ["name", "saker", "linux", "linux_mitigations_off", "ratio", "user_floor",
+             "kernel_ratio"]
+    lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in cells) + "<th>events on Saker</th></tr>"]
+    for row in full["rows"]:
+        events = ", ".join(f"{name} {value:g}" for name, value in row.get("events", {}).items()
+                           if value)
+        shown = [row["name"]] + [number(row.get(cell)) if "ratio" not in cell
+                                 else ratio(row.get(cell)) for cell in cells[1:]]
+        lines.append("<tr>" + "".join(f"<td>{markup.escape(one)}</td>" for one in shown) +
+                     f"<td>{events}</td></tr>")
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def html(full, out):
+    measure = full["rows"][0]["measure"] if full["rows"] else "time"
+    plots = [("ratios", bars(full["rows"]))]
+    for name in dict.fromkeys(point["name"] for point in full["curves"]):
+        points = [point for point in full["curves"] if point["name"] == name]
+        plots.append((name, curve(name, points, measure)))
+    for name, picture in plots:
+        if picture:
+            with open(os.path.join(out, f"{name}.svg"), "w", encoding="utf-8") as file:
+                file.write(picture)
+    facts = "".join(f"<li>{markup.escape(f'{key}: {value}')}</li>"
+                    for part in ("machine", "kernels") for key, value in full[part].items())
+    page = ("<!doctype html><meta charset=utf-8><title>Saker against Linux</title><style>"
+            "body{font-family:sans-serif;margin:2em}td,th{padding:1px 8px;text-align:right}"
+            "td:first-child,td:last-child{text-align:left}</style>"
+            f"<h1>Saker against Linux</h1><ul>{facts}</ul><p>{measure} per iteration; ratio = saker "
+            "/ linux_mitigations_off</p>" + "".join(picture for _, picture in plots) +
+            rows_html(full))
+    with open(os.path.join(out, "report.html"), "w", encoding="utf-8") as file:
+        file.write(page)
