@@ -381,6 +381,24 @@ static void receive_plain(struct tty *t, u8 c)
 		t->canon_head = t->head;
 }
 
+/* termios(3), BRKINT: a break is nothing, a signal, a marked or a plain zero byte. */
+void ldisc_break(struct tty *t, struct tty_effects *fx)
+{
+	u32 in = t->termios.iflag;
+
+	if (in & IGNBRK)
+		return;
+	if (in & BRKINT) {
+		signal_char(t, SIG_INT, 0, fx);
+		return;
+	}
+	if (in & PARMRK) {
+		receive_plain(t, 0xff);
+		receive_plain(t, 0);
+	}
+	receive_plain(t, 0);
+}
+
 void ldisc_receive(struct tty *t, u8 c, struct tty_effects *fx)
 {
 	u32 in = t->termios.iflag;
@@ -406,6 +424,8 @@ void ldisc_receive(struct tty *t, u8 c, struct tty_effects *fx)
 	}
 	if (TTY_FLAG(t, lflag, ICANON) && receive_edit(t, c))
 		return;
+	if (c == 0xff && (in & PARMRK))
+		receive_plain(t, c);		/* doubled, so that it is not taken for a mark */
 	receive_plain(t, c);
 }
 

@@ -19,7 +19,7 @@
 #include "tty_priv.h"
 
 enum { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
-enum { IER_RX = 1, IER_TX = 2, LSR_DATA = 1, LSR_THR_EMPTY = 0x20, IIR_NONE = 1 };
+enum { IER_RX = 1, IER_TX = 2, LSR_DATA = 1, LSR_BREAK = 0x10, LSR_THR_EMPTY = 0x20, IIR_NONE = 1 };
 #define FIFO_DEPTH 16u
 #define RX_RING	   16384u
 #define TX_RING	   16384u
@@ -32,6 +32,7 @@ struct serial_port {
 	u8 ier;				/* shadow of the register; lock */
 	u32 rx_tail, rx_head;		/* lock */
 	u32 tx_tail, tx_head;		/* lock */
+	bool broke;			/* a break was received; lock */
 	bool blocked;			/* the line discipline refused input; lock */
 	struct waitq rx_wait;		/* the worker */
 	u8 rx[RX_RING], tx[TX_RING];
@@ -60,10 +61,17 @@ static bool receive(struct serial_port *p) MUST_HOLD(&p->lock)
 	bool any = false;
 
 	while (p->rx_head - p->rx_tail < RX_RING) {
-		if (!(port_in8(p->base + LSR) & LSR_DATA))
+		u8 status = port_in8(p->base + LSR);
+
+		if (!(status & LSR_DATA))
 			return any;
-		p->rx[p->rx_head++ % RX_RING] = port_in8(p->base + RBR);
+		u8 c = port_in8(p->base + RBR);
+
 		any = true;
+		if (status & LSR_BREAK)
+			p->broke = true;	/* its zero byte is not data */
+		else
+			p->rx[p->rx_head++ % RX_RING] = c;
 	}
 	set_ier(p, p->ier & ~IER_RX);
 	return any;
@@ -112,6 +120,13 @@ static u32 serial_write(struct tty *t, const u8 *buf, u32 n)
 	return done;
 }
 
+static u32 serial_pending(struct tty *t)
+{
+	struct serial_port *p = t->priv;
+
+	return READ_ONCE(p->tx_head) - READ_ONCE(p->tx_tail);
+}
+
 static void serial_resume_input(struct tty *t)
 {
 	struct serial_port *p = t->priv;
@@ -120,11 +135,11 @@ static void serial_resume_input(struct tty *t)
 	waitq_wake_all(&p->rx_wait);
 }
 
-static const struct tty_driver_ops serial_ops = { .write = serial_write, .room = serial_room, .resume_input = serial_resume_input };
+static const struct tty_driver_ops serial_ops = { .write = serial_write, .room = serial_room, .pending = serial_pending, .resume_input = serial_resume_input };
 
 static bool rx_ready(struct serial_port *p)
 {
-	return READ_ONCE(p->rx_head) != READ_ONCE(p->rx_tail) && !READ_ONCE(p->blocked);
+	return READ_ONCE(p->broke) || (READ_ONCE(p->rx_head) != READ_ONCE(p->rx_tail) && !READ_ONCE(p->blocked));
 }
 
 /* Moves received bytes to the line discipline; one worker per port. */
@@ -136,8 +151,11 @@ static void serial_worker(void *arg)
 	for (;;) {
 		u32 n = 0;
 
-		waitq_wait(&p->rx_wait, rx_ready(p));
+		DISCARD(waitq_wait_intr(&p->rx_wait, rx_ready(p)));	/* no signals here; an idle port is no load */
 		u64 irq = spin_lock_irq(&p->lock);
+		bool broke = p->broke;
+
+		p->broke = false;
 
 		while (n < sizeof(chunk) && p->rx_tail + n != p->rx_head) {
 			chunk[n] = p->rx[(p->rx_tail + n) % RX_RING];
@@ -145,7 +163,9 @@ static void serial_worker(void *arg)
 		}
 		WRITE_ONCE(p->blocked, true);		/* before the offer: a resume during it must not be lost */
 		spin_unlock_irq(&p->lock, irq);
-		u32 taken = tty_input(p->tty, chunk, n);
+		if (broke)
+			tty_input_break(p->tty);
+		u32 taken = n ? tty_input(p->tty, chunk, n) : 0;
 
 		irq = spin_lock_irq(&p->lock);
 		p->rx_tail += taken;

@@ -107,6 +107,18 @@ u32 tty_input(struct tty *t, const u8 *buf, u32 n)
 	return done;
 }
 
+void tty_input_break(struct tty *t)
+{
+	struct tty_effects fx = { .nsignals = 0 };
+	u64 irq = spin_lock_irq(&t->lock);
+
+	ldisc_break(t, &fx);
+	ldisc_echo_flush(t);
+	spin_unlock_irq(&t->lock, irq);
+	tty_effects_run(t, &fx);
+	waitq_wake(&t->read_wait, ~0u, POLLIN | POLLRDNORM);
+}
+
 void tty_output_ready(struct tty *t)
 {
 	u64 irq = spin_lock_irq(&t->lock);

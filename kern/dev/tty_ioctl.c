@@ -46,10 +46,15 @@ static i64 get_termios(struct tty *t, uptr_t dst, bool two)
 	return user_copy_out(dst, &u, two ? sizeof(u) : TERMIOS_SIZE) ? -EFAULT : 0;
 }
 
-void tty_wait_drained(struct tty *t)
+/* Bytes between a program's write and the wire. */
+u32 tty_unsent(struct tty *t)
 {
-	/* Drivers hold at most their ring; room returns to its maximum when it is empty. */
-	DISCARD(waitq_wait_intr(&t->write_wait, t->hung_up || t->stopped || t->echo_tail == t->echo_head));
+	return READ_ONCE(t->echo_head) - READ_ONCE(t->echo_tail) + (t->ops->pending ? t->ops->pending(t) : 0);
+}
+
+int tty_wait_drained(struct tty *t)
+{
+	return waitq_wait_intr(&t->write_wait, t->hung_up || !tty_unsent(t));
 }
 
 static void apply_termios(struct tty *t, const struct ktermios *nt, bool flush)
@@ -80,8 +85,9 @@ static i64 set_termios(struct tty *t, uptr_t src, bool two, u32 how, bool master
 	nt = t->termios;
 	if (user_copy_in(&nt, src, two ? sizeof(nt) : TERMIOS_SIZE))
 		return -EFAULT;
-	if (how)
-		tty_wait_drained(t);
+	err = how ? tty_wait_drained(t) : 0;
+	if (err)
+		return err;
 	apply_termios(t, &nt, how == 2);
 	return 0;
 }
@@ -112,8 +118,9 @@ static i64 old_termio(struct tty *t, uptr_t p, bool set, u32 how)
 	nt.cflag = (nt.cflag & 0xffff0000u) | u.cflag;
 	nt.lflag = (nt.lflag & 0xffff0000u) | u.lflag;
 	memcpy(nt.cc, u.cc, sizeof(u.cc));
-	if (how)
-		tty_wait_drained(t);
+	err = how ? tty_wait_drained(t) : 0;
+	if (err)
+		return err;
 	apply_termios(t, &nt, how == 2);
 	return 0;
 }
@@ -283,8 +290,7 @@ i64 tty_ioctl_common(struct tty *t, struct file *f, u32 cmd, u64 arg, bool maste
 	case TCFLSH: return flush_queues(t, arg, master);
 	case TCXONC: return flow_control(t, arg);
 	case TCSBRK: case TCSBRKP:
-		tty_wait_drained(t);
-		return 0;
+		return tty_wait_drained(t);
 	case TIOCSTI: return simulate_input(t, p);
 	case FIONREAD_TTY: {
 		u64 irq = spin_lock_irq(&t->lock);
@@ -293,7 +299,7 @@ i64 tty_ioctl_common(struct tty *t, struct file *f, u32 cmd, u64 arg, bool maste
 		spin_unlock_irq(&t->lock, irq);
 		return put_int(arg, n);
 	}
-	case TIOCOUTQ: return put_int(arg, (i32)(t->echo_head - t->echo_tail));
+	case TIOCOUTQ: return put_int(arg, (i32)tty_unsent(t));
 	default: return tty_state_ioctl(t, cmd, arg, master);
 	}
 }

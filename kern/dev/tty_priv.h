@@ -79,7 +79,9 @@ i64 tty_ioctl_common(struct tty *t, struct file *f, u32 cmd, u64 arg, bool maste
 /* tty.c */
 extern const struct file_ops tty_fops;
 int tty_open_tty(struct tty *t, struct file *f);
-void tty_wait_drained(struct tty *t);
+MUST_USE int tty_wait_drained(struct tty *t);	/* 0 or -ERESTARTSYS */
+u32 tty_unsent(struct tty *t);
+void ldisc_break(struct tty *t, struct tty_effects *fx) MUST_HOLD(&t->lock);
 /* pty.c, devpts.c */
 void pty_init(void);
 void devpts_init(void);

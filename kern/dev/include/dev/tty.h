@@ -16,6 +16,7 @@ struct winsize_k { u16 row, col, xpixel, ypixel; };
 struct tty_driver_ops {
 	u32 (*write)(struct tty *t, const u8 *buf, u32 n);	/* accepts up to n bytes now; never sleeps */
 	u32 (*room)(struct tty *t);
+	u32 (*pending)(struct tty *t);				/* bytes accepted and not yet sent; NULL: none ever */
 	void (*set_termios)(struct tty *t, const struct ktermios *old);
 	void (*resume_input)(struct tty *t);			/* tty_input() refused bytes and has room again; may be called with no lock held */
 	void (*hangup)(struct tty *t);
@@ -51,6 +52,8 @@ struct tty *tty_console(void);				/* borrowed; NULL: none */
 /* Bytes received, in thread context (drivers hand over from a worker).  Returns how many were taken: fewer when the
  * buffer is full; the driver keeps the rest until ops->resume_input(t). */
 MUST_USE u32 tty_input(struct tty *t, const u8 *buf, u32 n);
+/* The line was held in the break state: what BRKINT, IGNBRK and PARMRK say.  Thread context. */
+void tty_input_break(struct tty *t);
 void tty_output_ready(struct tty *t);			/* driver has room: wakes writers */
 void tty_hangup(struct tty *t);
 void tty_session_exit(struct tty *t, u32 sid);		/* session leader died: SIGHUP, SIGCONT to foreground, disassociate */
