@@ -25,7 +25,7 @@ ifneq ($(filter-out clean lint,$(or $(MAKECMDGOALS),all)),)
 include build/.setup
 endif
 
-.PHONY: all setup run check check-full lint bench clean
+.PHONY: all setup run check check-full soak lint bench clean
 all: $(KERNEL_OUTPUTS) $(HOST_OUTPUTS)
 
 setup: build/.setup build/busybox/busybox build/linux/vmlinuz
@@ -38,6 +38,10 @@ check: setup all
 
 check-full: setup all
 	@./saker test --full
+
+# Hours: the long forms, the guest tests ten times over, the fuzzers for ten minutes each.
+soak: setup all
+	@SAKER_TEST_FULL=1 SAKER_TEST_REPEAT=10 SAKER_FUZZ_SECONDS=600 ./saker test host model fuzz guest stress
 
 bench: setup all
 	@./saker bench
