@@ -5,8 +5,10 @@
  * by devfs_add().  The root's vn->lock guards the tree.
  */
 #include <base/errno.h>
+#include <base/fmt.h>
 #include <base/string.h>
 #include <fs/fs.h>
+#include <mem/mem.h>
 #include <sched/mutex.h>
 #include <vfs/vfs.h>
 
@@ -23,7 +25,18 @@ static int devfs_mount(const struct fs_type *ft, const char *source, u32 flags, 
 	return 0;
 }
 
-static struct fs_type devfs_type = { .name = "devtmpfs", .nodev = true, .mount = devfs_mount };
+static int devfs_statfs(struct superblock *sb, struct kstatfs *st)
+{
+	u64 blocks = (u64)atomic64_read(&sb->used_blocks), inodes = (u64)atomic64_read(&sb->used_inodes);
+
+	st->blocks = sb->max_blocks;
+	st->bfree = st->bavail = sb->max_blocks - MIN(blocks, sb->max_blocks);
+	st->files = sb->max_inodes;
+	st->ffree = sb->max_inodes - MIN(inodes, sb->max_inodes);
+	return 0;
+}
+
+static struct fs_type devfs_type = { .name = "devtmpfs", .nodev = true, .mount = devfs_mount, .statfs = devfs_statfs };
 
 static int add_node(struct dentry *dir, const char *name, u32 mode, u64 rdev)
 {
@@ -48,6 +61,9 @@ void devfs_init(void)
 	int err = ramfs_mount_simple(&devfs_type, 0, 0755, TMPFS_MAGIC, &the_sb);
 
 	VERIFY(!err);
+	the_sb->max_blocks = the_sb->max_inodes = mem_total_pages() / 2;
+	fmt_snprintf(the_sb->options, sizeof(the_sb->options), "size=%lluk,nr_inodes=%llu,mode=755",
+		     (unsigned long long)the_sb->max_blocks << (PAGE_SHIFT - 10), (unsigned long long)the_sb->max_inodes);
 	fs_register(&devfs_type);
 	DISCARD(add_node(the_sb->root, "pts", S_IFDIR | 0755, 0));	/* boot: memory is there */
 	chardev_watch(devfs_add);

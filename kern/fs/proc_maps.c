@@ -47,31 +47,25 @@ static void for_each_piece(struct seq *s, struct aspace *as, piece_fn fn, void *
 	}
 }
 
-static void piece_name(struct seq *s, struct aspace *as, const struct piece *p)
+/* NULL: no name. */
+static const char *anon_name(const struct aspace *as, const struct piece *p)
 {
+	if (p->a->flags & VM_VDSO)
+		return "[vdso]";
+	if (p->a->obj && !p->a->file)
+		return "/dev/zero (deleted)";
+	if (p->start < as->brk && p->end > as->brk_start)
+		return "[heap]";
+	return p->a->flags & VM_STACK ? "[stack]" : NULL;
+}
+
+static void file_name(struct seq *s, struct file *f)
+{
+	char *text = kmalloc(PATH_MAX);
 	struct path place;
-	char *text;
 	i64 n;
 
-	if (!p->file) {
-		const char *name = NULL;
-
-		if (p->a->flags & VM_VDSO)
-			name = "[vdso]";
-		else if (p->a->obj && !p->a->file)
-			name = "/dev/zero (deleted)";
-		else if (p->start < as->brk && p->end > as->brk_start)
-			name = "[heap]";
-		else if (p->a->flags & VM_STACK)
-			name = "[stack]";
-		if (name)
-			seq_printf(s, "%s", name);
-		return;
-	}
-	text = kmalloc(PATH_MAX);
-	if (!text)
-		return;
-	if (!file_get_path(p->a->file, &place)) {
+	if (text && !file_get_path(f, &place)) {
 		n = proc_path_text(&place, text, PATH_MAX - 1);
 		if (n > 0) {
 			text[n] = 0;
@@ -88,15 +82,11 @@ static void pad_to_name(struct seq *s, usize line)
 		seq_putc(s, ' ');
 }
 
-static bool has_name(struct aspace *as, const struct piece *p)
-{
-	return p->file || (p->a->flags & (VM_VDSO | VM_STACK)) || p->a->obj || (p->start < as->brk && p->end > as->brk_start);
-}
-
 static void show_line(struct seq *s, struct aspace *as, const struct piece *p, void *arg)
 {
 	const struct area *a = p->a;
 	struct vnode *vn = p->file ? ((struct file *)a->file)->vnode : NULL;
+	const char *name = p->file ? NULL : anon_name(as, p);
 	u64 dev = 0, ino = 0, off = 0;
 	usize line = s->len;
 
@@ -112,10 +102,12 @@ static void show_line(struct seq *s, struct aspace *as, const struct piece *p, v
 	seq_printf(s, "%08llx-%08llx %c%c%c%c %08llx %02x:%02x %llu ", LLU(p->start), LLU(p->end), a->flags & VM_READ ? 'r' : '-',
 		   a->flags & VM_WRITE ? 'w' : '-', a->flags & VM_EXEC ? 'x' : '-', a->flags & VM_SHARED ? 's' : 'p', LLU(off),
 		   dev_major(dev), dev_minor(dev), LLU(ino));
-	if (has_name(as, p)) {
+	if (p->file || name)
 		pad_to_name(s, line);
-		piece_name(s, as, p);
-	}
+	if (p->file)
+		file_name(s, a->file);
+	else if (name)
+		seq_printf(s, "%s", name);
 	seq_putc(s, '\n');
 }
 
@@ -185,7 +177,7 @@ static void vm_flags(struct seq *s, const struct area *a)
 	static const struct { u32 flag; const char *text; } names[] = {
 		{ VM_READ, "rd" }, { VM_WRITE, "wr" }, { VM_EXEC, "ex" }, { VM_SHARED, "sh" }, { VM_MAYREAD, "mr" }, { VM_MAYWRITE, "mw" },
 		{ VM_MAYEXEC, "me" }, { VM_SHARED, "ms" }, { VM_GROWSDOWN, "gd" }, { VM_LOCKED, "lo" }, { VM_DONTFORK, "dc" },
-		{ VM_NORESERVE, "nr" }, { VM_WIPEFORK, "wf" }, { VM_DONTDUMP, "dd" }, { VM_HUGE, "hg" }, { VM_NOHUGE, "nh" },
+		{ VM_LOCKONFAULT, "lf" }, { VM_NORESERVE, "nr" }, { VM_WIPEFORK, "wf" }, { VM_DONTDUMP, "dd" }, { VM_HUGE, "hg" }, { VM_NOHUGE, "nh" },
 	};
 
 	seq_printf(s, "VmFlags: ");

@@ -3,6 +3,7 @@
 
 #include <base/fmt.h>
 #include <core/clock.h>
+#include "proc_text.h"
 #include "synth.h"
 
 #define USER_HZ	    100u
@@ -75,8 +76,3 @@ int proc_mountinfo_show(struct seq *s, void *node);
 int proc_mountstats_show(struct seq *s, void *node);
 int proc_filesystems_show(struct seq *s, void *node);
 
-/* The number in text with optional white space around it.  -EINVAL. */
-MUST_USE int proc_parse_int(char *text, i64 *out);
-/* Digits of a CPU mask: hexadecimal words, and ranges. */
-void proc_mask_hex(struct seq *s, const u64 *mask, u32 nbits);
-void proc_mask_list(struct seq *s, const u64 *mask, u32 nbits);

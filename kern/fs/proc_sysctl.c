@@ -107,13 +107,6 @@ static i64 domainname_write(struct synth_node *n, char *text, usize len) { retur
 
 /* --- random ----------------------------------------------------------------------- */
 
-static void put_uuid(struct seq *s, const u8 *b)
-{
-	for (u32 i = 0; i < 16; i++)
-		seq_printf(s, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
-	seq_putc(s, '\n');
-}
-
 /* Version 4: random, as RFC 4122 marks it. */
 static void make_uuid(u8 *b)
 {
@@ -127,7 +120,7 @@ static int uuid_show(struct seq *s, void *node)
 	u8 b[16];
 
 	make_uuid(b);
-	put_uuid(s, b);
+	proc_uuid(s, b);
 	return 0;
 }
 
@@ -143,7 +136,7 @@ static int boot_id_show(struct seq *s, void *node)
 		memcpy(id, fresh, sizeof(id));
 	memcpy(fresh, id, sizeof(id));
 	spin_unlock(&lock);
-	put_uuid(s, fresh);
+	proc_uuid(s, fresh);
 	return 0;
 }
 

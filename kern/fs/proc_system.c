@@ -19,6 +19,25 @@ static void mem_line(struct seq *s, const char *name, u64 pages)
 	seq_printf(s, "%-16s%8llu kB\n", name, PAGES_TO_KB(pages));
 }
 
+static void meminfo_rest(struct seq *s, const struct mem_stats *m)
+{
+	mem_line(s, "AnonPages:", m->anon);
+	mem_line(s, "Shmem:", m->file + m->image);
+	mem_line(s, "KReclaimable:", 0);
+	mem_line(s, "Slab:", m->slab);
+	mem_line(s, "SReclaimable:", 0);
+	mem_line(s, "SUnreclaim:", m->slab);
+	mem_line(s, "KernelStack:", m->kernel_stack);
+	mem_line(s, "PageTables:", m->tables);
+	mem_line(s, "SecPageTables:", 0);
+	mem_line(s, "NFS_Unstable:", 0);
+	mem_line(s, "Bounce:", 0);
+	mem_line(s, "WritebackTmp:", 0);
+	mem_line(s, "VmallocTotal:", KVMALLOC_SIZE >> PAGE_SHIFT);
+	mem_line(s, "VmallocUsed:", m->vmalloc);
+	mem_line(s, "VmallocChunk:", 0);
+}
+
 /*
  * Every file page is the only copy of its data (there is no swap and nothing to
  * write back to), so none of the page cache counts as available; it is listed
@@ -50,21 +69,7 @@ static int meminfo_show(struct seq *s, void *node)
 	mem_line(s, "SwapFree:", 0);
 	mem_line(s, "Dirty:", 0);
 	mem_line(s, "Writeback:", 0);
-	mem_line(s, "AnonPages:", m.anon);
-	mem_line(s, "Shmem:", cache);
-	mem_line(s, "KReclaimable:", 0);
-	mem_line(s, "Slab:", m.slab);
-	mem_line(s, "SReclaimable:", 0);
-	mem_line(s, "SUnreclaim:", m.slab);
-	mem_line(s, "KernelStack:", m.kernel_stack);
-	mem_line(s, "PageTables:", m.tables);
-	mem_line(s, "SecPageTables:", 0);
-	mem_line(s, "NFS_Unstable:", 0);
-	mem_line(s, "Bounce:", 0);
-	mem_line(s, "WritebackTmp:", 0);
-	mem_line(s, "VmallocTotal:", KVMALLOC_SIZE >> PAGE_SHIFT);
-	mem_line(s, "VmallocUsed:", m.vmalloc);
-	mem_line(s, "VmallocChunk:", 0);
+	meminfo_rest(s, &m);
 	return 0;
 }
 

@@ -1,49 +1,6 @@
 /* The small files of /proc/PID. */
 #include "proc_priv.h"
 
-int proc_parse_int(char *text, i64 *out)
-{
-	bool minus = false;
-	const char *end;
-	u64 v;
-
-	while (*text == ' ' || *text == '\t' || *text == '\n')
-		text++;
-	if (*text == '-' || *text == '+')
-		minus = *text++ == '-';
-	if (str_to_u64(text, 0, &v, &end) || v > INT64_MAX)
-		return -EINVAL;
-	while (*end == ' ' || *end == '\t' || *end == '\n')
-		end++;
-	if (*end)
-		return -EINVAL;
-	*out = minus ? -(i64)v : (i64)v;
-	return 0;
-}
-
-void proc_mask_hex(struct seq *s, const u64 *mask, u32 nbits)
-{
-	for (u32 words = DIV_ROUND_UP(nbits, 32), i = words; i-- > 0;) {
-		u32 v = (u32)(mask[i / 2] >> (i % 2 * 32)), bits = i == words - 1 && nbits % 32 ? nbits % 32 : 32;
-
-		seq_printf(s, "%0*x%s", (int)DIV_ROUND_UP(bits, 4), v, i ? "," : "");
-	}
-}
-
-void proc_mask_list(struct seq *s, const u64 *mask, u32 nbits)
-{
-	bool first = true;
-
-	for (u32 i = 0, j; i < nbits; i = j + 1) {
-		for (j = i; j < nbits && (mask[j / 64] >> (j % 64) & 1);)
-			j++;
-		if (j == i)
-			continue;
-		seq_printf(s, j - i > 1 ? "%s%u-%u" : "%s%u", first ? "" : ",", i, j - 1);
-		first = false;
-	}
-}
-
 int proc_comm_show(struct seq *s, void *node)
 {
 	AUTO(task) t = synth_task(node);

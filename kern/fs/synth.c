@@ -13,7 +13,7 @@
 static const struct vnode_ops static_ops, sysctl_ops, pid_ops, pid_dir_ops, link_ops, pid_link_ops;
 static const struct file_ops dir_fops, file_fops;
 static const struct file_ops write_fops;
-static struct file_ops text_fops;	/* seq_file_ops with a writer; const after synth_init() */
+static struct file_ops text_fops, poll_fops;	/* seq_file_ops with a writer, and with poll; const after synth_init() */
 static u32 last_ino;
 
 void synth_number(struct synth_entry *e)
@@ -59,19 +59,6 @@ struct task *synth_task(const struct synth_node *n)
 bool synth_may_inspect(const struct synth_node *n)
 {
 	return process_may_inspect(vfs_self()->cred, n->proc);
-}
-
-int synth_parse_id(const char *name, u32 *out)
-{
-	const char *end;
-	u64 v;
-
-	if (name[0] < '0' || name[0] > '9' || (name[0] == '0' && name[1]))
-		return -ENOENT;
-	if (str_to_u64(name, 10, &v, &end) || *end || v > INT32_MAX)
-		return -ENOENT;
-	*out = (u32)v;
-	return 0;
 }
 
 /* --- vnodes ---------------------------------------------------------------- */
@@ -449,9 +436,25 @@ static int synth_open(struct vnode *vn, struct file *f)
 	}
 	int err = seq_file_open(f, n->e->show, n);
 
-	if (!err)
-		f->ops = &text_fops;
-	return err;
+	if (err)
+		return err;
+	f->ops = has_pid(n) && !(n->e->flags & SYNTH_PLACE) ? &text_fops : &poll_fops;
+	f->f_version = vfs_mount_changes(NULL);
+	return 0;
+}
+
+/* Files that list mounts tell of a change since they were opened or polled last, once. */
+static u32 synth_poll(struct file *f, struct poll_table *pt)
+{
+	u32 ready = POLLIN | POLLRDNORM, now;
+
+	if (!(synth_node(f->vnode)->e->flags & SYNTH_PLACE))
+		return ready | POLLOUT | POLLWRNORM;
+	now = vfs_mount_changes(pt);
+	if (f->f_version == now)
+		return ready;
+	f->f_version = now;
+	return ready | POLLERR | POLLPRI;
 }
 
 static const struct file_ops write_fops = { .write = synth_write };
@@ -479,4 +482,6 @@ void synth_init(void)
 {
 	text_fops = seq_file_ops;
 	text_fops.write = synth_write;
+	poll_fops = text_fops;
+	poll_fops.poll = synth_poll;
 }

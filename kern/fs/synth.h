@@ -69,8 +69,6 @@ static inline struct synth_node *synth_node(const struct vnode *vn) { return vn-
 MUST_USE struct task *synth_task(const struct synth_node *n);
 /* May the running task look into n's process? */
 bool synth_may_inspect(const struct synth_node *n);
-/* Parses a number without sign or leading zeros.  -ENOENT. */
-MUST_USE int synth_parse_id(const char *name, u32 *out);
 
 DEFINE_AUTO(task, struct task *, task_put)
 DEFINE_AUTO(process, struct process *, process_put)

@@ -17,6 +17,8 @@ struct path ns_root;
 struct mount *anon_mount;
 struct superblock *anon_sb;
 
+static u32 changes;			/* of the tree; dcache_lock to change */
+static struct waitq change_wait = WAITQ_INIT(change_wait);
 static struct mount *table[MOUNT_BUCKETS];	/* by (at.mnt, at.dentry) */
 static atomic_t next_id;
 
@@ -42,6 +44,18 @@ struct mount *mount_find(struct mount *m, struct dentry *d)
 	GUARD_SPIN(&dcache_lock);
 	c = mount_find_rcu(m, d);
 	return c ? mount_get(c) : NULL;
+}
+
+u32 vfs_mount_changes(struct poll_table *pt)
+{
+	poll_wait(pt, &change_wait);
+	return READ_ONCE(changes);
+}
+
+static void tree_changed(void) MUST_HOLD(&dcache_lock)
+{
+	WRITE_ONCE(changes, changes + 1);
+	waitq_wake_all(&change_wait);
 }
 
 /* Goes down through everything mounted on *p. */
@@ -134,6 +148,7 @@ void mount_attach(struct mount *m, const struct path *at)
 	if (!list_linked(&m->link))
 		list_push_back(&mount_list, &m->link);
 	walk_seq_write_end();
+	tree_changed();
 }
 
 /* Takes m off its place; the tree's reference and the place go to the caller through *at. */
@@ -158,6 +173,7 @@ static void unplace(struct mount *m, struct path *at, bool for_good)
 		list_remove(&m->link);
 	}
 	walk_seq_write_end();
+	tree_changed();
 }
 
 /* The mount keeps its number and its tree reference; *at is the caller's to put. */

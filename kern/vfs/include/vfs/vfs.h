@@ -123,6 +123,8 @@ MUST_USE int vfs_mount(struct vfs_caller *c, const char *source, const char *tar
 MUST_USE int vfs_umount(struct vfs_caller *c, const char *target, int flags);
 MUST_USE int vfs_pivot_root(struct vfs_caller *c, const char *new_root, const char *put_old);
 MUST_USE int vfs_mount_root(const char *fstype, const char *options, struct path *out);		/* boot: the first root */
+/* How often the tree of mounts has changed; registers for the next change (pt NULL: only asks). */
+u32 vfs_mount_changes(struct poll_table *pt);
 /* Calls fn for each mount in order with its mountpoint text; stops when fn returns false. */
 void vfs_for_each_mount(struct vfs_caller *c, bool (*fn)(struct mount *m, const char *at, void *arg), void *arg);
 
