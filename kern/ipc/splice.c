@@ -325,7 +325,8 @@ i64 sendfile_files(struct file *out, struct file *in, u64 *off, u64 len)
 		return off ? -ESPIPE : -EINVAL;
 	if (out->flags & O_APPEND && !file_pipe(out))
 		return -EINVAL;
-	if (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR)
+	/* Never from a terminal or another character device: a short read there is an answer. */
+	if (in->vnode && (in->vnode->mode & S_IFMT) != S_IFREG && (in->vnode->mode & S_IFMT) != S_IFBLK)
 		return -EINVAL;
 	i64 n = copy_through_page(in, &pos, out, NULL, MIN(len, MAX_RW));
 
