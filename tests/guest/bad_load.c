@@ -98,6 +98,7 @@ static void ten_thousand_nested_directories(void)
 	enum { DEPTH = 10000 };
 	int made = 0, fd;
 
+	tap_own_mount();				/* a small machine's /tmp has too few inodes */
 	while (made < DEPTH && mkdir("d", 0755) == 0 && chdir("d") == 0)
 		made++;
 	tap_eq(made, DEPTH);

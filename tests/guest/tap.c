@@ -162,7 +162,7 @@ static void scratch_remove(const char *dir)
 void tap_own_mount(void)
 {
 	tap_must(mkdir("own", 0777));
-	tap_must(mount("own", "own", "tmpfs", 0, "mode=0777"));
+	tap_must(mount("own", "own", "tmpfs", 0, "mode=0777,nr_inodes=20000"));
 	tap_must(chdir("own"));
 }
 
