@@ -73,12 +73,13 @@ static int read_set_tid(struct birth *b)
 	return 0;
 }
 
-static int check_limits(struct task *self)
+/* counted: 1 once the child is among the user's tasks, so that two forks at once do not both fit. */
+static int check_limits(struct task *self, u64 counted)
 {
 	const struct cred *c = self->vfs.cred;
 	u64 limit = READ_ONCE(self->proc->rlim[RLIMIT_NPROC].cur);
 
-	if ((u64)atomic_read(&self->user->tasks) >= limit && self->user != &user_root &&
+	if ((u64)atomic_read(&self->user->tasks) - counted >= limit && self->user != &user_root &&
 	    !cred_can(c, CAP_SYS_RESOURCE) && !cred_can(c, CAP_SYS_ADMIN))
 		return -EAGAIN;
 	return atomic_read(&thread_total) >= (i32)READ_ONCE(sysctl_threads_max) ? -EAGAIN : 0;
@@ -375,12 +376,14 @@ static int link_child(struct birth *b)
 
 static int build(struct birth *b)
 {
-	int err = check_limits(b->self);
+	int err = check_limits(b->self, 0);
 
 	if (!err)
 		err = copy_process(b);
-	if (!err)
+	if (!err) {
 		copy_task_state(b);
+		err = check_limits(b->self, 1);
+	}
 	if (!err)
 		err = copy_context(b);
 	if (!err)
