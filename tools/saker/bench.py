@@ -24,7 +24,6 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --no-floor        leave out the count of user instructions and events
   --list            the names
 """
-WIDE = 0.10     # a relative spread that is named
 RUNS_TIME = 5
 BOOT_ROWS = ("boot_to_init", "memory_after_boot")
 # What is counted per iteration on Saker: the kernel functions that stand for it.
@@ -125,7 +124,8 @@ def boots(top, request):
     show = progress(len(request.kernels) * request.runs * len(request.rows) * repeat)
     for run in range(request.runs):
         for kernel in request.kernels:
-            one = machine.boot(top, kernel, words, request.icount, timeout=1500, progress=show)
+            one = machine.boot(top, kernel, words, request.icount, timeout=280 if request.icount else 1500,
+                               progress=show)
             done[kernel].append(one)
             print(f"# run {run + 1}: {kernel}: {one.seconds:.0f} s", file=sys.stderr, flush=True)
     if sys.stderr.isatty():

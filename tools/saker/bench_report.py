@@ -40,7 +40,7 @@ def table(full):
     text = "\n".join("  ".join(cell.ljust(width) if i in (0, 7) else cell.rjust(width)
                                for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
                      for line in lines)
-    unit = "instructions" if any(row["measure"] == "instructions" for row in full["rows"]) else "ns"
+    unit = "instructions" if "icount" in full["machine"]["accel"] else "ns"
     overall = ratio(mean([row["ratio"] for row in full["rows"]]))
     text = f"{unit} per iteration\n{text}\ngeometric mean of the ratios: {overall}"
     for point in full["curves"]:
