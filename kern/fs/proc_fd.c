@@ -50,7 +50,8 @@ static int next_in(const struct synth_node *dir, u64 from, const struct synth_en
 	fmt_snprintf(out->name, sizeof(out->name), "%d", fd);
 	out->key = (u64)fd;
 	out->dtype = (e->mode & S_IFMT) >> 12;
-	out->ino = (synth_ino(dir, e) & ~(u64)(SYNTH_INO_FD | (SYNTH_INO_FD - 1))) | (e->flags & (SYNTH_INO_FD | SYNTH_INO_FDINFO)) | (u64)fd;
+	out->ino = synth_ino(dir, e) & ~(u64)(2 * SYNTH_INO_FD - 1);
+	out->ino |= (e->flags & (SYNTH_INO_FD | SYNTH_INO_FDINFO)) | (u64)fd;
 	return 0;
 }
 

@@ -99,7 +99,8 @@ static void show_line(struct seq *s, struct aspace *as, const struct piece *p, v
 		ino = a->obj->id;
 		off = a->off;
 	}
-	seq_printf(s, "%08llx-%08llx %c%c%c%c %08llx %02x:%02x %llu ", LLU(p->start), LLU(p->end), a->flags & VM_READ ? 'r' : '-',
+	seq_printf(s, "%08llx-%08llx %c%c%c%c %08llx %02x:%02x %llu ", LLU(p->start), LLU(p->end),
+		   a->flags & VM_READ ? 'r' : '-',
 		   a->flags & VM_WRITE ? 'w' : '-', a->flags & VM_EXEC ? 'x' : '-', a->flags & VM_SHARED ? 's' : 'p', LLU(off),
 		   dev_major(dev), dev_minor(dev), LLU(ino));
 	if (p->file || name)
@@ -144,6 +145,8 @@ void proc_area_sums(struct aspace *as, struct proc_area_sums *out)
 {
 	*out = (struct proc_area_sums){ 0 };
 	for_each_piece(NULL, as, add_sums, out);
+	GUARD_SHARED(&as->lock);
+	out->data = as->data_pages;
 }
 
 /* --- smaps ----------------------------------------------------------------------- */
@@ -175,7 +178,8 @@ static void usage_tail(struct seq *s, const struct area_usage *u)
 static void vm_flags(struct seq *s, const struct area *a)
 {
 	static const struct { u32 flag; const char *text; } names[] = {
-		{ VM_READ, "rd" }, { VM_WRITE, "wr" }, { VM_EXEC, "ex" }, { VM_SHARED, "sh" }, { VM_MAYREAD, "mr" }, { VM_MAYWRITE, "mw" },
+		{ VM_READ, "rd" }, { VM_WRITE, "wr" }, { VM_EXEC, "ex" }, { VM_SHARED, "sh" },
+		{ VM_MAYREAD, "mr" }, { VM_MAYWRITE, "mw" },
 		{ VM_MAYEXEC, "me" }, { VM_SHARED, "ms" }, { VM_GROWSDOWN, "gd" }, { VM_LOCKED, "lo" }, { VM_DONTFORK, "dc" },
 		{ VM_LOCKONFAULT, "lf" }, { VM_NORESERVE, "nr" }, { VM_WIPEFORK, "wf" }, { VM_DONTDUMP, "dd" }, { VM_HUGE, "hg" }, { VM_NOHUGE, "nh" },
 	};

@@ -62,8 +62,8 @@ int proc_maps_show(struct seq *s, void *node);
 int proc_smaps_show(struct seq *s, void *node);
 int proc_smaps_rollup_show(struct seq *s, void *node);
 extern const struct file_ops proc_pagemap_fops;
-/* Sizes that only a walk over the areas gives, in pages. */
-struct proc_area_sums { u64 stack, exec; };
+/* Sizes by kind of area, in pages. */
+struct proc_area_sums { u64 data, stack, exec; };
 void proc_area_sums(struct aspace *as, struct proc_area_sums *out);
 /* proc_mem.c */
 int proc_cmdline_show(struct seq *s, void *node);

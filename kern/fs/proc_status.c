@@ -117,7 +117,7 @@ int proc_statm_show(struct seq *s, void *node)
 	proc_area_sums(as, &sums);
 	rss = aspace_rss_pages(as);
 	seq_printf(s, "%llu %llu %llu %llu 0 %llu 0\n", LLU(as->total_pages), LLU(rss), LLU(rss - (u64)atomic64_read(&as->anon_pages)),
-		   LLU(text_pages(as)), LLU(as->data_pages + sums.stack));
+		   LLU(text_pages(as)), LLU(sums.data + sums.stack));
 	return 0;
 }
 
@@ -199,7 +199,7 @@ static void status_memory(struct seq *s, struct aspace *as)
 	kb(s, "RssAnon", (u64)atomic64_read(&as->anon_pages));
 	kb(s, "RssFile", (u64)atomic64_read(&as->file_pages));
 	kb(s, "RssShmem", (u64)atomic64_read(&as->shmem_pages));
-	kb(s, "VmData", as->data_pages);
+	kb(s, "VmData", sums.data);
 	kb(s, "VmStk", sums.stack);
 	kb(s, "VmExe", text);
 	kb(s, "VmLib", sums.exec - text);
