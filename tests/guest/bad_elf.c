@@ -29,7 +29,8 @@ static struct image good(void)
 			.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
 			.e_entry = BASE + offsetof(struct image, code),
 			.e_phoff = offsetof(struct image, ph),
-			.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1,
+			.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
+					.e_phnum = 1,
 		},
 		.ph[0] = {
 			.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = BASE, .p_paddr = BASE,
@@ -161,7 +162,9 @@ static void bad_program_header_tables(void)
 
 static void segments_out_of_this_world(void)
 {
-	static const unsigned long where[] = { 0x7ffffffff000, 0xffff800000000000, -4096ul, 1ul << 56 };
+	static const unsigned long where[] = {
+		0x7ffffffff000, 0xffff800000000000, -4096ul, 1ul << 56,
+	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(where); i++) {
 		struct image im = good();
@@ -336,7 +339,7 @@ static void many_headers_with_random_bytes(void)
 
 		for (int k = 0; k < 3; k++) {
 			seed = seed * 6364136223846793005ul + 1442695040888963407ul;
-			b[16 + (seed >> 33) % (sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr) - 16)] = seed >> 50;
+			b[16 + (seed >> 33) % (offsetof(struct image, ph[1]) - 16)] = seed >> 50;
 		}
 		int r = try_image(im);
 		/* anything but a hang or a crash of the kernel */

@@ -1,4 +1,7 @@
-/* Overload: fork bombs under a limit, memory hogs, deep trees, full file systems, too many files. */
+/*
+ * Overload: fork bombs under a limit, memory hogs, deep trees, full file systems, too many
+ * files.
+ */
 #include "tap.h"
 
 #include <sys/mount.h>
@@ -85,7 +88,8 @@ static void the_hog_is_killed_when_memory_ends(void)
 		}
 	}
 	int st = tap_status(kid);
-	tap_ok((WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL) || (WIFEXITED(st) && WEXITSTATUS(st) == 1));
+	tap_ok((WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL) ||
+			(WIFEXITED(st) && WEXITSTATUS(st) == 1));
 	tap_eq(waitpid(innocent, NULL, WNOHANG), 0);	/* the small one was spared */
 	kill(innocent, SIGKILL);
 	tap_killed(innocent, SIGKILL);
@@ -98,7 +102,8 @@ static void ten_thousand_nested_directories(void)
 	enum { DEPTH = 10000 };
 	int made = 0, fd;
 
-	tap_own_mount();				/* a small machine's /tmp has too few inodes */
+	/* a small machine's /tmp has too few inodes */
+	tap_own_mount();
 	while (made < DEPTH && mkdir("d", 0755) == 0 && chdir("d") == 0)
 		made++;
 	tap_eq(made, DEPTH);

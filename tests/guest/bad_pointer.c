@@ -154,7 +154,8 @@ static const struct row rows[] = {
 	{ "connect", SYS_connect, { A_BOUND, A_BADPTR, 20 } },
 	{ "getsockname addr", SYS_getsockname, { A_BOUND, A_BADPTR, (long)&(int){ 20 } } },
 	{ "getsockname len", SYS_getsockname, { A_BOUND, A_BUF, A_BADPTR } },
-	{ "getsockopt value", SYS_getsockopt, { A_SOCK, SOL_SOCKET, SO_TYPE, A_BADPTR, (long)&(int){ 4 } } },
+	{ "getsockopt value", SYS_getsockopt, { A_SOCK, SOL_SOCKET, SO_TYPE, A_BADPTR,
+			(long)&(int){ 4 } } },
 	{ "getsockopt len", SYS_getsockopt, { A_SOCK, SOL_SOCKET, SO_TYPE, A_BUF, A_BADPTR } },
 	{ "setsockopt", SYS_setsockopt, { A_SOCK, SOL_SOCKET, SO_SNDBUF, A_BADPTR, 4 } },
 	{ "sendto data", SYS_sendto, { A_SOCK, A_BADPTR, 10, 0, 0, 0 } },
@@ -301,7 +302,8 @@ static void structures_at_the_end_of_a_page(void)
 		{ "uname", SYS_uname, -1, 390 }, { "sysinfo", SYS_sysinfo, -1, 112 },
 		{ "times", SYS_times, -1, 32 }, { "getitimer", SYS_getitimer, 0, 32 },
 		{ "getrlimit", SYS_getrlimit, 0, 16 }, { "getrusage", SYS_getrusage, 0, 144 },
-		{ "clock_gettime", SYS_clock_gettime, 1, 16 }, { "clock_getres", SYS_clock_getres, 1, 16 },
+		{ "clock_gettime", SYS_clock_gettime, 1, 16 },
+		{ "clock_getres", SYS_clock_getres, 1, 16 },
 		{ "sched_getparam", SYS_sched_getparam, 0, 4 }, { "fstat", SYS_fstat, 1, 144 },
 		{ "fstatfs", SYS_fstatfs, 1, 120 },
 	};
@@ -319,7 +321,9 @@ static void structures_at_the_end_of_a_page(void)
 
 static void names_that_end_with_the_page(void)
 {
-	static const long nr[] = { SYS_access, SYS_chdir, SYS_rmdir, SYS_unlink, SYS_chmod, SYS_truncate };
+	static const long nr[] = {
+		SYS_access, SYS_chdir, SYS_rmdir, SYS_unlink, SYS_chmod, SYS_truncate,
+	};
 	char *whole = tap_page_edge(4), *open_end = tap_page_edge(4);
 
 	memcpy(whole, "abc", 4);

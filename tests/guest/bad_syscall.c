@@ -4,7 +4,9 @@
 
 static void unknown_numbers_are_enosys(void)
 {
-	static const long nr[] = { 336, 400, 423, 468, 511, 1000, 0x7fffffff, 0x80000000, -1, -4096 };
+	static const long nr[] = {
+		336, 400, 423, 468, 511, 1000, 0x7fffffff, 0x80000000, -1, -4096,
+	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(nr); i++)
 		if (!tap_err(syscall(nr[i], 0, 0, 0, 0, 0, 0), ENOSYS))
@@ -19,9 +21,11 @@ static void only_the_low_half_of_the_number_counts(void)
 
 static void calls_that_were_never_there(void)
 {
-	static const long nr[] = { SYS__sysctl, SYS_create_module, SYS_get_kernel_syms, SYS_query_module,
-				   SYS_nfsservctl, SYS_getpmsg, SYS_putpmsg, SYS_afs_syscall, SYS_tuxcall,
-				   SYS_security, SYS_epoll_ctl_old, SYS_epoll_wait_old, SYS_vserver };
+	static const long nr[] = {
+		SYS__sysctl, SYS_create_module, SYS_get_kernel_syms, SYS_query_module,
+		SYS_nfsservctl, SYS_getpmsg, SYS_putpmsg, SYS_afs_syscall, SYS_tuxcall,
+		SYS_security, SYS_epoll_ctl_old, SYS_epoll_wait_old, SYS_vserver,
+	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(nr); i++)
 		if (!tap_err(syscall(nr[i], 0, 0, 0, 0, 0, 0), ENOSYS))
@@ -45,8 +49,10 @@ static void rcx_and_r11_as_the_instruction_leaves_them(void)
 {
 	unsigned long rcx, r11, rip, fl;
 
-	asm volatile("pushfq; pop %3; lea 1f(%%rip), %2; mov $39, %%eax; syscall\n1: mov %%rcx, %0; mov %%r11, %1"
-		     : "=&r"(rcx), "=&r"(r11), "=&r"(rip), "=&r"(fl) :: "rax", "rcx", "r11", "memory");
+	asm volatile("pushfq; pop %3; lea 1f(%%rip), %2; mov $39, %%eax; syscall\n"
+		     "1: mov %%rcx, %0; mov %%r11, %1"
+		     : "=&r"(rcx), "=&r"(r11), "=&r"(rip), "=&r"(fl) :: "rax", "rcx", "r11",
+		     "memory");
 	tap_eq(rcx, rip);
 	tap_eq(r11 & 0xfff & ~0x8d5, fl & 0xfff & ~0x8d5);	/* but for arithmetic flags */
 }
@@ -74,17 +80,19 @@ static void descriptors_of_every_size(void)
 static void calls_that_touch_nothing_with_random_arguments(void)
 {
 	static const long nr[] = {
-		SYS_read, SYS_write, SYS_lseek, SYS_mprotect, SYS_ioctl, SYS_pread64, SYS_readv, SYS_access,
-		SYS_madvise, SYS_dup2, SYS_getitimer, SYS_sendfile, SYS_socket, SYS_connect,
-		SYS_accept, SYS_sendto, SYS_recvfrom, SYS_bind, SYS_listen, SYS_getsockopt, SYS_fcntl,
-		SYS_ftruncate, SYS_getdents, SYS_readlink, SYS_fchmod, SYS_getrlimit, SYS_getrusage,
-		SYS_sysinfo, SYS_times, SYS_getgroups, SYS_rt_sigpending, SYS_utime, SYS_statfs,
-		SYS_getpriority, SYS_sched_getparam, SYS_mlock, SYS_munlock, SYS_getxattr,
-		SYS_futex, SYS_sched_getaffinity, SYS_getdents64, SYS_fadvise64, SYS_timer_settime,
-		SYS_clock_getres, SYS_epoll_wait, SYS_epoll_ctl, SYS_waitid, SYS_openat, SYS_newfstatat,
+		SYS_read, SYS_write, SYS_lseek, SYS_mprotect, SYS_ioctl, SYS_pread64, SYS_readv,
+		SYS_access, SYS_madvise, SYS_dup2, SYS_getitimer, SYS_sendfile, SYS_socket,
+		SYS_connect, SYS_accept, SYS_sendto, SYS_recvfrom, SYS_bind, SYS_listen,
+		SYS_getsockopt, SYS_fcntl, SYS_ftruncate, SYS_getdents, SYS_readlink, SYS_fchmod,
+		SYS_getrlimit, SYS_getrusage, SYS_sysinfo, SYS_times, SYS_getgroups,
+		SYS_rt_sigpending, SYS_utime, SYS_statfs, SYS_getpriority, SYS_sched_getparam,
+		SYS_mlock, SYS_munlock, SYS_getxattr, SYS_futex, SYS_sched_getaffinity,
+		SYS_getdents64, SYS_fadvise64, SYS_timer_settime, SYS_clock_getres,
+		SYS_epoll_wait, SYS_epoll_ctl, SYS_waitid, SYS_openat, SYS_newfstatat,
 		SYS_readlinkat, SYS_splice, SYS_tee, SYS_vmsplice, SYS_utimensat, SYS_signalfd,
-		SYS_eventfd, SYS_fallocate, SYS_timerfd_settime, SYS_accept4, SYS_dup3, SYS_preadv,
-		SYS_recvmmsg, SYS_prlimit64, SYS_sendmmsg, SYS_getcpu, SYS_statx, SYS_mincore, SYS_msync,
+		SYS_eventfd, SYS_fallocate, SYS_timerfd_settime, SYS_accept4, SYS_dup3,
+		SYS_preadv, SYS_recvmmsg, SYS_prlimit64, SYS_sendmmsg, SYS_getcpu, SYS_statx,
+		SYS_mincore, SYS_msync,
 	};
 	unsigned long s = 42;
 

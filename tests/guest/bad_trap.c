@@ -79,7 +79,8 @@ static void do_cr3(void) { asm volatile("mov %%cr3, %%rax" ::: "rax"); }
 static void do_int80_vector(void) { asm volatile("int $0x81"); }
 static void do_div(void) { asm volatile("xor %%ecx, %%ecx; mov $1, %%eax; cltd; idiv %%ecx"
 					::: "rax", "rcx", "rdx", "cc"); }
-static void do_div_overflow(void) { asm volatile("mov $0x80000000, %%eax; cltd; mov $-1, %%ecx; idiv %%ecx"
+static void do_div_overflow(void) { asm volatile("mov $0x80000000, %%eax; cltd\n"
+						 "mov $-1, %%ecx; idiv %%ecx"
 						 ::: "rax", "rcx", "rdx", "cc"); }
 /* volatile pointers, so that the compiler does not see what they hold */
 static volatile int *volatile null;
@@ -248,7 +249,8 @@ static void wild_jumps(void)
 
 static void do_stack_null(void)
 {
-	asm volatile("mov %%rsp, %%r12; xor %%esp, %%esp; push %%rax; mov %%r12, %%rsp" ::: "r12", "memory");
+	asm volatile("mov %%rsp, %%r12; xor %%esp, %%esp; push %%rax; mov %%r12, %%rsp" ::: "r12",
+			"memory");
 }
 
 static void do_stack_kernel(void)

@@ -1,4 +1,7 @@
-/* Devices and system information: null zero full random urandom, getrandom, uname, sysinfo, sysfs. */
+/*
+ * Devices and system information: null zero full random urandom, getrandom, uname, sysinfo,
+ * sysfs.
+ */
 #include "tap.h"
 
 #include <poll.h>

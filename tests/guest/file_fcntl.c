@@ -77,7 +77,8 @@ static void cloexec_closes_on_exec_only(void)
 	if (kid == 0) {
 		tap_eq(fcntl(b, F_GETFD), FD_CLOEXEC);
 		snprintf(arg, sizeof(arg), "%d", a);
-		execl("/bin/sh", "sh", "-c", "test -e /proc/self/fd/$0 && ! test -e /proc/self/fd/$1",
+		execl("/bin/sh", "sh", "-c",
+				"test -e /proc/self/fd/$0 && ! test -e /proc/self/fd/$1",
 		      arg, (snprintf(arg + 8, 8, "%d", b), arg + 8), NULL);
 		_exit(9);
 	}

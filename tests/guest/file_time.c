@@ -41,7 +41,8 @@ static void utime_now_and_omit(void)
 
 	tap_spit("f", "");
 	make_old("f");
-	tap_must(utimensat(AT_FDCWD, "f", (struct timespec[]){ { 0, UTIME_OMIT }, { 0, UTIME_NOW } }, 0));
+	tap_must(utimensat(AT_FDCWD, "f", (struct timespec[]){ { 0, UTIME_OMIT },
+							{ 0, UTIME_NOW } }, 0));
 	st = times("f");
 	tap_eq(st.st_atim.tv_sec, LONG_AGO);
 	tap_ok(st.st_mtim.tv_sec > LONG_AGO);
@@ -50,7 +51,8 @@ static void utime_now_and_omit(void)
 	st = times("f");
 	tap_ok(st.st_atim.tv_sec > LONG_AGO && st.st_mtim.tv_sec > LONG_AGO);
 	make_old("f");
-	tap_must(utimensat(AT_FDCWD, "f", (struct timespec[]){ { 0, UTIME_OMIT }, { 0, UTIME_OMIT } }, 0));
+	tap_must(utimensat(AT_FDCWD, "f", (struct timespec[]){ { 0, UTIME_OMIT },
+							{ 0, UTIME_OMIT } }, 0));
 	tap_eq(times("f").st_mtim.tv_sec, LONG_AGO);
 }
 

@@ -187,7 +187,8 @@ static void a_memfd_can_be_executed(void)
 {
 	static char buf[1 << 16];
 	ssize_t n;
-	int in = tap_must(open("/proc/self/exe", O_RDONLY)), fd = tap_must(memfd("prog", MFD_CLOEXEC));
+	int in = tap_must(open("/proc/self/exe", O_RDONLY));
+	int fd = tap_must(memfd("prog", MFD_CLOEXEC));
 	char *argv[] = { "prog", "-l", NULL }, *envp[] = { NULL };
 
 	while ((n = read(in, buf, sizeof(buf))) > 0)

@@ -77,7 +77,8 @@ static void timeouts(void)
 	tap_err(futex(word, FUTEX_WAIT_BITSET, 0, &ts, NULL, ~0u), ETIMEDOUT);	/* absolute */
 	tap_ok(tap_msec() - a >= 38);
 	clock_gettime(CLOCK_REALTIME, &ts);
-	tap_err(futex(word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &ts, NULL, ~0u), ETIMEDOUT);
+	tap_err(futex(word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &ts, NULL, ~0u),
+			ETIMEDOUT);
 	ts = (struct timespec){ 0, 1000000000 };
 	tap_err(futex(word, FUTEX_WAIT, 0, &ts, NULL, 0), EINVAL);
 	ts = (struct timespec){ -1, 0 };

@@ -218,7 +218,8 @@ static void copy_file_range_errors(void)
 	tap_must(pipe(p));
 	tap_err(syscall(SYS_copy_file_range, in, NULL, out, NULL, 10, 1), EINVAL);
 	tap_err(syscall(SYS_copy_file_range, 777, NULL, out, NULL, 10, 0), EBADF);
-	tap_err(syscall(SYS_copy_file_range, in, &io, in, &oo, 1000, 0), EINVAL);	/* overlap */
+	/* overlap */
+	tap_err(syscall(SYS_copy_file_range, in, &io, in, &oo, 1000, 0), EINVAL);
 	int ro = tap_must(open("dst", O_RDONLY));
 	tap_err(syscall(SYS_copy_file_range, in, NULL, ro, NULL, 10, 0), EBADF);
 	int app = tap_must(open("dst", O_WRONLY | O_APPEND));

@@ -69,7 +69,8 @@ static void getline_and_scanf(void)
 	double x;
 	char word[16];
 
-	tap_spit("f", "42 3.25 word\na very much longer line that needs a larger buffer than the first\n");
+	tap_spit("f", "42 3.25 word\n"
+		 "a very much longer line that needs a larger buffer than the first\n");
 	FILE *f = fopen("f", "r");
 	tap_eq(fscanf(f, "%d %lf %15s\n", &a, &x, word), 3);
 	tap_eq(a, 42);

@@ -1,4 +1,7 @@
-/* Calls that belong to no family here: pivot_root, handles, I/O priority, sched attributes, keys. */
+/*
+ * Calls that belong to no family here: pivot_root, handles, I/O priority, sched attributes,
+ * keys.
+ */
 #include "tap.h"
 
 #include <sched.h>

@@ -52,7 +52,8 @@ static void *map(int fd, int pages, int prot, int flags, long off)
 static void a_mapping_shows_the_file(void)
 {
 	int fd = pattern("f", 4);
-	char *p = map(fd, 4, PROT_READ, MAP_PRIVATE, 0), *q = map(fd, 2, PROT_READ, MAP_SHARED, PAGE);
+	char *p = map(fd, 4, PROT_READ, MAP_PRIVATE, 0);
+	char *q = map(fd, 2, PROT_READ, MAP_SHARED, PAGE);
 
 	close(fd);
 	for (unsigned i = 0; i < 4 * PAGE; i++)
@@ -236,7 +237,8 @@ static void fork_shares_and_separates(void)
 
 static void executable_mappings_run(void)
 {
-	static const unsigned char code[] = { 0xb8, 42, 0, 0, 0, 0xc3 };	/* mov $42,%eax; ret */
+	/* mov $42,%eax; ret */
+	static const unsigned char code[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
 	int fd = tap_file("f", "");
 
 	tap_eq(write(fd, code, sizeof(code)), (long)sizeof(code));

@@ -29,9 +29,11 @@ static int count(unsigned long type)
 
 static void the_usual_entries_come_once(void)
 {
-	static const unsigned long need[] = { AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS,
-					      AT_ENTRY, AT_UID, AT_EUID, AT_GID, AT_EGID, AT_CLKTCK,
-					      AT_SECURE, AT_RANDOM, AT_EXECFN, AT_PLATFORM, AT_HWCAP };
+	static const unsigned long need[] = {
+		AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID,
+		AT_EUID, AT_GID, AT_EGID, AT_CLKTCK, AT_SECURE, AT_RANDOM, AT_EXECFN, AT_PLATFORM,
+		AT_HWCAP,
+	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(need); i++)
 		if (!tap_eq(count(need[i]), 1))
@@ -118,7 +120,8 @@ static int show(void)
 	for (int i = 0; i < 16; i++)
 		dprintf(1, "%02x", r[i]);
 	void *m = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	dprintf(1, " %p %p %p %#lx", (void *)(uintptr_t)show, (void *)&local, m, syscall(SYS_brk, 0));
+	dprintf(1, " %p %p %p %#lx", (void *)(uintptr_t)show, (void *)&local, m,
+		syscall(SYS_brk, 0));
 	return 0;
 }
 
@@ -128,7 +131,8 @@ static void every_start_is_different(void)
 	int differ[5] = { 0 };
 
 	for (int round = 0; round < 4; round++) {
-		tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s", a[0], a[1], a[2], a[3], a[4]), 5);
+		tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s", a[0], a[1], a[2], a[3],
+				a[4]), 5);
 		for (int i = 0; i < 5 && round; i++)
 			differ[i] |= strcmp(a[i], b[i]) != 0;
 		memcpy(b, a, sizeof(a));

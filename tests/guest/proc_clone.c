@@ -107,7 +107,8 @@ static void clone_sighand_shares_handlers(void)
 	tap_eq(tap_status(kid), 0);
 	tap_must(sigaction(SIGUSR1, NULL, &sa));
 	tap_ok(sa.sa_handler == SIG_DFL);
-	kid = tap_must(clone(install_ignore, new_stack(), CLONE_VM | CLONE_SIGHAND | SIGCHLD, NULL));
+	kid = tap_must(clone(install_ignore, new_stack(), CLONE_VM | CLONE_SIGHAND | SIGCHLD,
+			NULL));
 	tap_eq(tap_status(kid), 0);
 	tap_must(sigaction(SIGUSR1, NULL, &sa));
 	tap_ok(sa.sa_handler == SIG_IGN);
@@ -151,7 +152,8 @@ static void parent_settid_and_child_settid(void)
 {
 	int *ptid = tap_shared(1), *ctid = ptid + 1;
 
-	long kid = raw_clone(SIGCHLD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, NULL, ptid, ctid, NULL);
+	long kid = raw_clone(SIGCHLD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, NULL, ptid, ctid,
+			NULL);
 	if (kid == 0)
 		_exit(*ctid == getpid() && *ptid == getpid() ? 0 : 1);
 	tap_eq(*ptid, kid);
@@ -209,7 +211,8 @@ static void refused_combinations(void)
 	tap_err(raw_clone(CLONE_THREAD | SIGCHLD, NULL, NULL, NULL, NULL), EINVAL);
 	tap_err(raw_clone(CLONE_THREAD | CLONE_SIGHAND, NULL, NULL, NULL, NULL), EINVAL);
 	tap_err(raw_clone(CLONE_FS | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL), EINVAL);
-	tap_err(raw_clone(SIGCHLD | CLONE_PIDFD | CLONE_PARENT_SETTID, NULL, NULL, NULL, NULL), EINVAL);
+	tap_err(raw_clone(SIGCHLD | CLONE_PIDFD | CLONE_PARENT_SETTID, NULL, NULL, NULL, NULL),
+			EINVAL);
 }
 
 static void clone3_makes_a_child(void)
@@ -273,7 +276,8 @@ static void clone3_argument_checks(void)
 static void clone3_chosen_pid(void)
 {
 	pid_t want = 30123;
-	struct clone_args a = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&want, .set_tid_size = 1 };
+	struct clone_args a = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&want,
+			.set_tid_size = 1 };
 
 	long kid = clone3(&a, sizeof(a));
 	if (kid == 0)

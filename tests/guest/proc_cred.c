@@ -284,7 +284,8 @@ static void setuid_is_not_honoured_when_it_should_not(void)
 	copy_self("suid", 2000, 0, 04755);
 	tap_str(show_as("./suid", 1000, 1000, true),
 		"1000 1000 1000, 1000 1000 1000, 1000 1000, secure 0");
-	copy_self("nox", 0, 3000, 02745);		/* setgid without group x: mandatory-lock mark */
+	/* setgid without group x: mandatory-lock mark */
+	copy_self("nox", 0, 3000, 02745);
 	tap_str(show_as("./nox", 1000, 1000, false),
 		"1000 1000 1000, 1000 1000 1000, 1000 1000, secure 0");
 	tap_spit("script", "#!/bin/sh\nid -u\n");

@@ -143,7 +143,8 @@ static void scripts_nest_four_deep_and_no_deeper(void)
 		snprintf(text, sizeof(text), "#!./s%d\n", i - 1);
 		script(name, text, 0755);
 	}
-	tap_ok(strstr(run("./s4", (char *[]){ "x", NULL }, (char *[]){ NULL }), "./s3 ./s4") != NULL);
+	tap_ok(strstr(run("./s4", (char *[]){ "x", NULL }, (char *[]){ NULL }),
+			"./s3 ./s4") != NULL);
 	tap_str(run("./s6", (char *[]){ "x", NULL }, (char *[]){ NULL }), "errno 40");
 }
 

@@ -117,7 +117,8 @@ static void signal_masks_in_status(void)
 	tap_eq(strtoul(field(s, "SigBlk:"), NULL, 16) & 0xa00, 0xa00);
 	tap_eq(strtoul(field(s, "SigIgn:"), NULL, 16) & 1, 1);
 	tap_eq(strtoul(field(s, "SigCgt:"), NULL, 16) & 0x4000, 0x4000);
-	tap_eq((strtoul(field(s, "SigPnd:"), NULL, 16) | strtoul(field(s, "ShdPnd:"), NULL, 16)) & 0x200,
+	tap_eq((strtoul(field(s, "SigPnd:"), NULL, 16) | strtoul(field(s, "ShdPnd:"), NULL,
+			16)) & 0x200,
 	       0x200);
 }
 
@@ -129,7 +130,8 @@ static bool in_maps(const void *p, const char *perms, const char *name)
 		unsigned long lo, hi, off, ino;
 		char pr[8], dev[16], path[256] = "";
 
-		tap_need(sscanf(line, "%lx-%lx %7s %lx %15s %lu %255s", &lo, &hi, pr, &off, dev, &ino,
+		tap_need(sscanf(line, "%lx-%lx %7s %lx %15s %lu %255s", &lo, &hi, pr, &off, dev,
+				&ino,
 				path) >= 6);
 		if ((unsigned long)p >= lo && (unsigned long)p < hi) {
 			bool good = strcmp(pr, perms) == 0 && (!name || strstr(path, name));
@@ -235,7 +237,8 @@ static void fd_directory(void)
 	while ((e = readdir(d)))
 		n += e->d_name[0] != '.';
 	closedir(d);
-	tap_ok(n >= 6);					/* 0 to 2, the file, the pipe, the directory */
+	/* 0 to 2, the file, the pipe, the directory */
+	tap_ok(n >= 6);
 	tap_err(open("/proc/self/fd/777", O_RDONLY), ENOENT);
 	struct stat st;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[0]);
@@ -402,7 +405,8 @@ static void system_stat_uptime_loadavg(void)
 	tap_eq(sscanf(slurp("/proc/uptime"), "%lf %lf", &up, &idle), 2);
 	tap_ok(up > 0);
 	int run, all, last;
-	tap_eq(sscanf(slurp("/proc/loadavg"), "%lf %lf %lf %d/%d %d", &a, &b, &c, &run, &all, &last), 6);
+	tap_eq(sscanf(slurp("/proc/loadavg"), "%lf %lf %lf %d/%d %d", &a, &b, &c, &run, &all,
+			&last), 6);
 	tap_ok(run >= 1 && all >= run);
 }
 

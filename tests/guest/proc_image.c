@@ -47,7 +47,8 @@ static int run(const char *prog, const char *what)
 static void copy(const char *from, const char *to)
 {
 	static char buf[1 << 16];
-	int in = tap_must(open(from, O_RDONLY)), out = tap_must(open(to, O_CREAT | O_WRONLY | O_TRUNC, 0755));
+	int in = tap_must(open(from, O_RDONLY));
+	int out = tap_must(open(to, O_CREAT | O_WRONLY | O_TRUNC, 0755));
 	ssize_t n;
 
 	while ((n = read(in, buf, sizeof(buf))) > 0)

@@ -305,7 +305,8 @@ static void kill_errors(void)
 	tap_err(syscall(SYS_tgkill, getpid(), 0, SIGUSR1), EINVAL);
 	tap_err(syscall(SYS_tgkill, 1, getpid(), SIGUSR1), ESRCH);
 	tap_efault_each(p, syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, p));
-	tap_err(syscall(SYS_rt_sigqueueinfo, getppid(), 0, &si), EPERM);	/* a forged SI_USER */
+	/* a forged SI_USER */
+	tap_err(syscall(SYS_rt_sigqueueinfo, getppid(), 0, &si), EPERM);
 	tap_efault_each(p, syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGUSR1, p));
 }
 

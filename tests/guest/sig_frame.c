@@ -318,7 +318,8 @@ static void a_forged_frame_cannot_harm(void)
 	tap_killed(kid, SIGSEGV);
 	kid = tap_fork();
 	if (kid == 0) {
-		asm volatile("mov %0, %%rsp; mov $15, %%eax; syscall" :: "r"(BAD_KERNEL) : "memory");
+		asm volatile("mov %0, %%rsp; mov $15, %%eax; syscall"
+			     :: "r"(BAD_KERNEL) : "memory");
 		_exit(0);
 	}
 	tap_killed(kid, SIGSEGV);

@@ -165,7 +165,7 @@ static void futex_waits(void)
 	tap_ticks = 0;
 	tap_ticker(change_word, SA_RESTART);
 	tap_err(syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL, NULL, 0), EAGAIN);
-	tap_eq(tap_ticks, 3);
+	tap_ok(tap_ticks >= 3);
 	tap_ticker_stop();
 }
 

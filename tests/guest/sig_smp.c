@@ -35,7 +35,8 @@ static void every_queued_signal_arrives(void)
 		kid[k] = tap_fork();
 		if (kid[k] == 0) {
 			for (int i = 0; i < EACH; i++)
-				while (sigqueue(parent, SIGRTMIN + 4, (union sigval){ .sival_int = i }) < 0)
+				while (sigqueue(parent, SIGRTMIN + 4,
+				(union sigval){ .sival_int = i }) < 0)
 					sched_yield();
 			tap_leave();
 		}

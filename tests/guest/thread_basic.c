@@ -1,4 +1,7 @@
-/* Threads: create, join, detach, thread-local storage, identities, exit, exec, signals.  A static-PIE. */
+/*
+ * Threads: create, join, detach, thread-local storage, identities, exit, exec, signals. A
+ * static-PIE.
+ */
 #include "tap.h"
 
 #include <limits.h>
@@ -52,7 +55,8 @@ static void *tls_body(void *arg)
 	memset(tls_big, (long)arg, sizeof(tls_big));
 	for (int i = 0; i < 50; i++) {
 		sched_yield();
-		bad |= tls_zero != (long)arg || tls_set != -(long)arg || tls_big[2999] != (char)(long)arg;
+		bad |= tls_zero != (long)arg || tls_set != -(long)arg ||
+				tls_big[2999] != (char)(long)arg;
 	}
 	return (void *)bad;
 }

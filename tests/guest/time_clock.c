@@ -159,7 +159,8 @@ static void nanosleep_errors(void)
 	tap_err(syscall(SYS_nanosleep, &ts, NULL), EINVAL);
 	tap_efault_each(p, syscall(SYS_nanosleep, p, NULL));
 	ts = (struct timespec){ 0, 1 };
-	tap_eq(syscall(SYS_nanosleep, &ts, BAD_KERNEL), 0);	/* not touched when not interrupted */
+	/* not touched when not interrupted */
+	tap_eq(syscall(SYS_nanosleep, &ts, BAD_KERNEL), 0);
 }
 
 static void clock_nanosleep_absolute(void)

@@ -126,7 +126,8 @@ static void seqpacket_is_connected_and_keeps_bounds(void)
 	tap_eq(recv(sv[1], buf, 8, 0), 0);
 	tap_err(send(sv[1], "x", 1, MSG_NOSIGNAL), EPIPE);
 	struct sockaddr_un a;
-	int s = tap_must(socket(AF_UNIX, SOCK_SEQPACKET, 0)), c = tap_must(socket(AF_UNIX, SOCK_SEQPACKET, 0));
+	int s = tap_must(socket(AF_UNIX, SOCK_SEQPACKET, 0));
+	int c = tap_must(socket(AF_UNIX, SOCK_SEQPACKET, 0));
 	tap_must(bind(s, (void *)&a, name(&a, "seq")));
 	tap_must(listen(s, 1));
 	tap_must(connect(c, (void *)&a, name(&a, "seq")));
