@@ -227,7 +227,7 @@ char task_state_letter(struct task *t)
 {
 	static const char letters[] = {
 		[THREAD_RUNNABLE] = 'R', [THREAD_SLEEP_INTR] = 'S', [THREAD_SLEEP_KILL] = 'D', [THREAD_SLEEP] = 'D',
-		[THREAD_STOPPED] = 'T', [THREAD_TRACED] = 't', [THREAD_DEAD] = 'X',
+		[THREAD_STOPPED] = 'T', [THREAD_TRACED] = 't', [THREAD_DEAD] = 'X', [THREAD_NEW] = 'R',
 	};
 	u32 state = READ_ONCE(t->thread.state);
 

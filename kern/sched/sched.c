@@ -343,6 +343,7 @@ void sched_start(struct thread *t)
 	u64 irq = irq_save();
 	u32 self = cpu_id();
 
+	VERIFY_CMP(t->state, ==, THREAD_NEW);	/* queued twice, it would run on after its death */
 	t->wake_ns = clock_mono_ns();
 	t->vruntime = 0;
 	t->cpu = sched_pick_cpu(t, self);

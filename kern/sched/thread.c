@@ -30,7 +30,7 @@ static void thread_defaults(struct thread *t, const char *name)
 	str_copy(t->name, name, sizeof(t->name));
 	t->policy = SCHED_OTHER;
 	t->weight = RUNQ_WEIGHT_NICE0;
-	t->state = THREAD_STOPPED;	/* until sched_start(): no waker touches it */
+	t->state = THREAD_NEW;
 	list_init(&t->run_link);
 }
 

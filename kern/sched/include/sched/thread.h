@@ -21,6 +21,7 @@ enum thread_state {
 	THREAD_STOPPED,		/* job control: 'T' */
 	THREAD_TRACED,		/* ptrace stop: 't' */
 	THREAD_DEAD,
+	THREAD_NEW,		/* until sched_start(): in no waker's mask */
 };
 
 /* thread.flags: atomic; non-zero makes the return to user mode call proc_return_to_user(). */
