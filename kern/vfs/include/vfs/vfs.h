@@ -96,7 +96,7 @@ MUST_USE i64 vfs_path_text(struct vfs_caller *c, const struct path *p, char *buf
 /* The working directory; -ENOENT when it was removed. */
 MUST_USE i64 vfs_getcwd(struct vfs_caller *c, char *buf, usize size);
 
-/* Mounts.  One mount name space for now; kept behind struct mount_ns for later. */
+/* Mounts.  One mount name space: the tree is global. */
 struct mount {
 	refcount_t refs;
 	struct superblock *sb;
