@@ -10,6 +10,7 @@
 #include <arch/upcall.h>
 #include <core/clock.h>
 #include <core/cmdline.h>
+#include <core/debug.h>
 #include <core/log.h>
 #include <core/panic.h>
 #include <core/rcu.h>
@@ -36,6 +37,7 @@ static void read_log_options(void)
 		log_set_console_level(LOG_WARN);
 	log_set_console_level((u32)cmdline_get_u64("loglevel", log_console_level()));
 	panic_read_cmdline();
+	debug_init();
 }
 
 /* Runs as a kernel worker: may sleep. */
