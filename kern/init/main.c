@@ -12,6 +12,7 @@
 #include <core/cmdline.h>
 #include <core/debug.h>
 #include <core/log.h>
+#include <core/outbox.h>
 #include <core/panic.h>
 #include <core/rcu.h>
 #include <dev/random.h>
@@ -59,9 +60,11 @@ void kernel_main(struct bootinfo *bi)
 	boot = bi;
 	cmdline_init(bi->cmdline);
 	read_log_options();
+	outbox_init(bi);
 	mem_init(bi);
 	mem_init_slab();
 	arch_init_late();
+	outbox_publish_clock();
 	sched_init();
 	rcu_start();
 	random_init();

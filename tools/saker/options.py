@@ -51,6 +51,10 @@ class Options:
         self.log = None
         self.qemu = ""
         self.command = []
+        # Set by the commands that read the guest's memory: tools/saker/outbox.py.
+        self.outbox = None
+        self.on_record = {}
+        self.on_poll = None
 
 
 def bad(text):

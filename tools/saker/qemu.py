@@ -6,7 +6,7 @@ from .error import Fatal
 # microvm: ACPI for power-off and CPUs (GED), the RTC for the date; no PIC.  The PIT stays as the
 # one clock of known frequency; it costs nothing unless a kernel reads it.
 MACHINES = {"microvm": "microvm,acpi=on,pic=off,pit=on,rtc=on", "q35": "q35"}
-CONSOLE_FD, AGENT_FD, INITRD_FD = 3, 4, 5
+CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD = 3, 4, 5, 6
 
 
 def find_program(name):
@@ -81,6 +81,8 @@ def kernel_line(options, accel, init):
             words.append(f"tsc_early_khz={khz}")
     if options.debug:
         words.append(f"debug={options.debug}")
+    if options.outbox:
+        words.append(f"outbox={options.outbox}")
     if options.append:
         words.append(options.append)
     return " ".join(words)
@@ -91,15 +93,20 @@ def command_line(options, accel, init, initrd):
     program = find_program("qemu-system-x86_64")
     if not program:
         raise Fatal("qemu-system-x86_64 is not installed; run tools/setup")
+    machine, ram = MACHINES[options.machine], []
+    if options.outbox:
+        machine += ",memory-backend=ram"
+        ram = ["-object", f"memory-backend-file,id=ram,size={options.mem},share=on,"
+               f"mem-path=/proc/self/fd/{RAM_FD}"]
     argv = [program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-M", MACHINES[options.machine], "-accel", accel,
+            "-M", machine, "-accel", accel,
             "-cpu", "host" if accel == "kvm" else "max",
             "-smp", str(options.smp), "-m", options.mem,
             "-chardev", f"socket,id=console,fd={CONSOLE_FD}", "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,fd={AGENT_FD}",
             "-device", "isa-serial,index=1,chardev=agent",
             "-kernel", options.kernel, "-initrd", initrd,
-            "-append", kernel_line(options, accel, init)]
+            "-append", kernel_line(options, accel, init), *ram]
     if options.gdb:
         argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
     if options.qemu:

@@ -33,6 +33,10 @@ class Machine:
             os.close(os.open(options.kernel, os.O_RDONLY))
         except OSError as error:
             raise Fatal(f"{options.kernel}: {error.strerror}") from None
+        self.outbox = None
+        if options.outbox:
+            from .outbox import Outbox
+            self.outbox = Outbox(options)
         argv = qemu.command_line(options, accel, init, initrd)
         console, console_qemu = _socket.socketpair()
         agent, agent_qemu = _socket.socketpair()
@@ -41,6 +45,8 @@ class Machine:
                (agent_qemu.fileno(), qemu.AGENT_FD)]
         if initrd_fd is not None:
             fds.append((initrd_fd, qemu.INITRD_FD))
+        if self.outbox:
+            fds.append((self.outbox.fd, qemu.RAM_FD))
         self.pid = _spawn(argv, fds)
         for ours, _ in fds[1:]:
             os.close(ours)

@@ -17,6 +17,7 @@ PANIC = re.compile(rb"(?m)^(?:\[[ .0-9]+\] )?(?:Kernel panic|kernel panic|panic:
 PANIC_GRACE = 2.0      # for the rest of the report, where the machine does not end by itself
 LOG_KEPT = 1 << 20
 QUEUE_FULL = 1 << 18
+OUTBOX_INTERVAL = 0.005
 PIECE = 4096           # poll() says writable when a pipe takes this much
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
              signal.SIGUSR2)
@@ -255,6 +256,8 @@ class Session:
     def wait(self):
         limits = [limit for limit in (
             self.deadline, self.panic_at and self.panic_at + PANIC_GRACE) if limit]
+        if self.machine.outbox:
+            limits.append(time.monotonic() + OUTBOX_INTERVAL)
         timeout = None
         if limits:
             timeout = max(0, min(limits) - time.monotonic()) * 1000 + 1
@@ -276,6 +279,13 @@ class Session:
                     self.read_stdin()
                 self.write_outputs(fd, events)
         self.flush_wire()
+        self.read_outbox()
+
+    def read_outbox(self):
+        if self.machine.outbox:
+            self.machine.outbox.drain()
+            if self.options.on_poll:
+                self.options.on_poll(self.machine.outbox)
 
     def write_outputs(self, fd, events):
         for number, output in enumerate(self.outputs):
@@ -321,6 +331,7 @@ class Session:
                 status = self.verdict()
             self.flush_wire()
             self.machine.kill()
+            self.read_outbox()
             self.drain()
         finally:
             self.raw.leave()
