@@ -49,6 +49,21 @@ $(KB)/%.S.o: %.S $(GEN_HEADERS)
 	@echo "  AS   $<"
 	@$(CC) $(KCFLAGS) $(KINC) -D__ASSEMBLER__ -MMD -MP -c -o $@ $<
 
+# The vDSO: a program's code, linked by itself and put into the kernel as it is.
+VDSO_DIR := kern/arch/x86_64/vdso
+VDSO_CFLAGS := -std=gnu2x -O2 -ffreestanding -nostdinc -fPIC -fomit-frame-pointer -fno-stack-protector -fcf-protection=none \
+	-fasynchronous-unwind-tables -fno-common -Wall -Wextra -Werror -Wstrict-prototypes -Ikern/arch/include
+VDSO_LDFLAGS := -shared -Bsymbolic -soname linux-vdso.so.1 --hash-style=both --eh-frame-hdr --build-id=none -z noexecstack \
+	-z max-page-size=0x1000
+
+$(KB)/vdso.so: $(VDSO_DIR)/vdso.c $(VDSO_DIR)/vdso.ld kern/arch/include/arch/vdso_data.h mk/kernel.mk
+	@mkdir -p $(@D)
+	@echo "  VDSO $@"
+	@$(CC) $(VDSO_CFLAGS) -c -o $(KB)/vdso.o $<
+	@ld $(VDSO_LDFLAGS) -T $(VDSO_DIR)/vdso.ld -o $@.full $(KB)/vdso.o && objcopy --strip-all $@.full $@
+$(KB)/kern/arch/x86_64/vdso_image.S.o: $(KB)/vdso.so
+$(KB)/kern/arch/x86_64/vdso_image.S.o: KINC += -I$(KB)
+
 # Two-stage link: the symbol table for backtraces is made from the first stage.
 $(KB)/stage1.elf: $(KOBJS) kern/arch/x86_64/saker.ld tools/gen/ksyms.py
 	@echo "  LD   $@"

@@ -8,7 +8,7 @@ GUEST_OUT	:= build/guest
 GUEST_LIB	:= tap run-all
 GUEST_NAMES	:= $(filter-out $(GUEST_LIB),$(basename $(notdir $(wildcard $(GUEST_DIR)/*.c))))
 GUEST_PIE	:= $(filter proc_auxv mm_map sig_frame thread_basic libc_stdio,$(GUEST_NAMES))
-GUEST_GLIBC	:= $(filter thread_% futex_% libc_% smoke sig_frame,$(GUEST_NAMES))
+GUEST_GLIBC	:= $(filter thread_% futex_% libc_% smoke sig_frame time_vdso,$(GUEST_NAMES))
 
 GUEST_MUSL_CC	?= musl-gcc
 GUEST_GLIBC_CC	?= gcc

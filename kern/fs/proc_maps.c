@@ -51,7 +51,7 @@ static void for_each_piece(struct seq *s, struct aspace *as, piece_fn fn, void *
 static const char *anon_name(const struct aspace *as, const struct piece *p)
 {
 	if (p->a->flags & VM_VDSO)
-		return "[vdso]";
+		return p->a->flags & VM_MAYEXEC ? "[vdso]" : "[vvar]";
 	if (p->a->obj && !p->a->file)
 		return "/dev/zero (deleted)";
 	if (p->start < as->brk && p->end > as->brk_start)
@@ -94,7 +94,7 @@ static void show_line(struct seq *s, struct aspace *as, const struct piece *p, v
 		dev = vn->sb->dev;
 		ino = vn->ino;
 		off = a->off + (p->start - a->start);
-	} else if (a->obj && !a->file) {
+	} else if (a->obj && !a->file && !(a->flags & VM_VDSO)) {
 		dev = ANON_SHARED_DEV;
 		ino = a->obj->id;
 		off = a->off;

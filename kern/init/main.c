@@ -47,6 +47,7 @@ static void boot_thread(void *arg)
 	u32 cpus = arch_smp_start();
 
 	log_info("smp: %u of %u CPUs run", cpus, cpu_count());
+	vdso_init();
 	arch_init_memory_release(mem_free_boot_range);
 	dev_init();
 	init_mount_root();

@@ -37,6 +37,7 @@ struct exec_ctx {
 	bool randomize, doomed;
 	u64 sp, entry, bias, interp_base;
 	u64 execfn;
+	u64 vdso;			/* its ELF header */
 	/* the page of it that is being written */
 	struct page *page;
 	u64 page_va;
@@ -57,3 +58,5 @@ void exec_stack_drop(struct exec_ctx *x);
 /* exec_map.c */
 MUST_USE int exec_space_create(struct exec_ctx *x);	/* empty but for the stack */
 void exec_map_program(struct exec_ctx *x);		/* sets entry, bias; failures doom */
+/* vdso.c */
+MUST_USE int exec_map_vdso(struct exec_ctx *x);		/* sets vdso */

@@ -194,6 +194,8 @@ void exec_map_program(struct exec_ctx *x)
 		err = map_interpreter(x);
 	if (!err && x->entry >= USER_TOP)
 		err = -EINVAL;
+	if (!err)
+		err = exec_map_vdso(x);
 	if (err) {
 		x->doomed = true;
 		return;

@@ -15,7 +15,7 @@
 
 enum {
 	AT_NULL = 0, AT_PHDR = 3, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY, AT_UID = 11, AT_EUID, AT_GID, AT_EGID,
-	AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_HWCAP2, AT_EXECFN = 31, AT_MINSIGSTKSZ = 51,
+	AT_PLATFORM, AT_HWCAP, AT_CLKTCK, AT_SECURE = 23, AT_RANDOM = 25, AT_HWCAP2, AT_EXECFN = 31, AT_SYSINFO_EHDR = 33, AT_MINSIGSTKSZ = 51,
 };
 
 void exec_stack_drop(struct exec_ctx *x)
@@ -297,6 +297,7 @@ static u32 fill_auxv(struct exec_ctx *x, u64 *v, u64 random, u64 platform)
 	u32 n = 0;
 
 #define AUX(id, val) do { v[n++] = (id); v[n++] = (u64)(val); } while (0)
+	AUX(AT_SYSINFO_EHDR, x->vdso);
 	AUX(AT_MINSIGSTKSZ, sigframe_min_stack());
 	AUX(AT_HWCAP, arch_hwcap());
 	AUX(AT_PAGESZ, PAGE_SIZE);
@@ -320,7 +321,7 @@ static u32 fill_auxv(struct exec_ctx *x, u64 *v, u64 random, u64 platform)
 #undef AUX
 	return n;
 }
-_Static_assert(sizeof(((struct aspace *)0)->auxv) >= 20 * 16, "room for every entry");
+_Static_assert(sizeof(((struct aspace *)0)->auxv) >= 21 * 16, "room for every entry");
 
 int exec_stack_finish(struct exec_ctx *x)
 {

@@ -203,7 +203,7 @@ static u32 map_flags(const struct map_request *rq)
 		f |= VM_MAYWRITE;
 	if (f & VM_EXEC)
 		f |= VM_MAYEXEC;
-	if (!(f & VM_SHARED))
+	if (!(f & (VM_SHARED | VM_VDSO)))
 		f |= VM_MAYWRITE;
 	return f;
 }

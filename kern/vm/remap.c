@@ -132,6 +132,8 @@ static int check_source(struct remap *r, struct area **out)
 		return -EFAULT;
 	if (!(r->flags & MREMAP_DONTUNMAP))
 		grow = r->new_len > r->old_len ? r->new_len - r->old_len : 0;
+	if (a->flags & VM_VDSO && (grow || r->flags & MREMAP_DONTUNMAP))
+		return -EFAULT;		/* as Linux: what lies there has one size */
 	*out = a;
 	return grow ? map_check_limits(r->as, grow >> PAGE_SHIFT, a->flags) : 0;
 }

@@ -8,6 +8,7 @@
  * The APIC timer itself is measured against the TSC where its rate is unknown.
  */
 #include <arch/cpu.h>
+#include <arch/vdso.h>
 #include <base/atomic.h>
 #include <core/log.h>
 #include <x86_64/arch.h>
@@ -206,6 +207,12 @@ u64 arch_clock_ns(void)
 	if (unlikely(clock_is_kvm))
 		return kvm_clock_ns();
 	return (u64)((unsigned __int128)(cpu_cycles() - tsc_base) * tsc_mult >> 32);
+}
+
+void arch_vdso_scale(struct vdso_data *d)
+{
+	d->tsc_base = tsc_base;
+	d->tsc_mult = clock_is_kvm ? 0 : tsc_mult;
 }
 
 u64 clock_ns_to_tsc(u64 ns) { return tsc_base + (u64)((unsigned __int128)ns * tsc_inverse >> 32); }

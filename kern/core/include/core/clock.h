@@ -15,3 +15,5 @@ u64 clock_mono_ns(void);
 u64 clock_real_ns(void);
 void clock_set_real(u64 ns);		/* settimeofday, clock_settime: moves the offset */
 u64 clock_boot_real_ns(void);		/* wall time of boot (btime) */
+struct vdso_data;
+void clock_vdso_attach(struct vdso_data *d);	/* before the first program: keeps the clock's words in d from now on */

@@ -194,6 +194,7 @@ MUST_USE int pidfd_open_file(u32 pid, u32 flags, struct file **out);
 struct process *pidfd_process(struct file *f);		/* borrowed; NULL: not a pidfd */
 void process_rusage(struct process *p, int who, struct rusage_k *out);
 void proc_init(void);
+void vdso_init(void);		/* from a thread, before the first program */
 MUST_USE int process_set_rlimit(struct process *p, u32 which, const struct rlimit64 *new_limit, struct rlimit64 *old, const struct cred *c);
 u64 process_rlimit(struct process *p, u32 which);
 extern u32 sysctl_pid_max, sysctl_randomize_va_space, sysctl_threads_max;	/* /proc/sys/kernel; defined here */

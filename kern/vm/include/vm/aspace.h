@@ -28,7 +28,7 @@
 #define VM_NORESERVE (1u << 11)
 #define VM_STACK     (1u << 12)	/* /proc names */
 #define VM_HEAP	     (1u << 13)
-#define VM_VDSO	     (1u << 14)
+#define VM_VDSO	     (1u << 14)	/* [vvar], or with MAYEXEC [vdso] */
 #define VM_DONTDUMP  (1u << 15)
 #define VM_MAYEXEC   (1u << 16)
 #define VM_MAYREAD   (1u << 17)
