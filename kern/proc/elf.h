@@ -1,7 +1,7 @@
 /*
  * What exec needs to know of a program file, as pure functions over its bytes:
  * no file, no memory map, no locks.  Compiles on the host, where the fuzzer runs
- * it.  A plan says what to map; exec.c carries it out.
+ * it.  A plan says what to map; exec_map.c carries it out.
  *
  * Linux refuses some damaged files with an errno, before the old program is
  * gone; others it finds out about too late, and the process dies of SIGSEGV.
@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include <base/refcount.h>
+#include <base/attrs.h>
 
 #define ELF_HEADER_SIZE	 64u
 #define ELF_PHDR_SIZE	 56u
@@ -27,7 +27,6 @@ struct exec_segment {
 };
 
 struct exec_plan {
-	refcount_t refs;
 	bool dynamic;			/* ET_DYN: may be put anywhere */
 	bool stack_exec;
 	bool doomed;			/* Linux would kill the process half way: SIGSEGV */

@@ -6,6 +6,8 @@
  * is no way back: what fails then ends the process.
  */
 #include <arch/context.h>
+#include <core/cmdline.h>
+#include <core/log.h>
 #include "exec.h"
 
 __attribute__((weak)) u32 sysctl_randomize_va_space = 2;
@@ -23,9 +25,29 @@ static void ctx_drop(struct exec_ctx *x)
 		file_put(x->file);
 	if (x->interp_file)
 		file_put(x->interp_file);
-	exec_plan_put(x->plan);
-	exec_plan_put(x->interp_plan);
+	vm_image_put(x->image);
+	vm_image_put(x->interp_image);
 	kfree(x->fd_name);
+}
+
+void exec_init(void)
+{
+	static const struct { const char *word; enum vm_image_form form; } forms[] = {
+		{ "off", IMAGE_OFF }, { "block", IMAGE_BLOCK }, { "tables", IMAGE_TABLES },
+	};
+	enum vm_image_form form = IMAGE_TABLES;
+	char word[16];
+	u32 i = 0;
+
+	if (cmdline_get("exec_image", word, sizeof(word))) {
+		while (i < ARRAY_LEN(forms) && strcmp(word, forms[i].word))
+			i++;
+		if (i < ARRAY_LEN(forms))
+			form = forms[i].form;
+		else
+			log_warn("exec_image=%s: there is no such form", word);
+	}
+	vm_image_configure(form, cmdline_get_u64("prefault_limit", ~0ull));
 }
 
 /* The new program, complete but for the switch. */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <vfs/vfs.h>
+#include <vm/image.h>
 #include "elf.h"
 #include "proc.h"
 
@@ -25,7 +26,8 @@ struct exec_ctx {
 	uptr_t argv, envp;
 	u64 argc, envc;			/* as passed */
 	struct file *file, *interp_file;
-	struct exec_plan *plan, *interp_plan;
+	struct vm_image *image, *interp_image;
+	const struct exec_plan *plan, *interp_plan;	/* the images' */
 	struct exec_script scripts[EXEC_MAX_SCRIPTS];
 	u32 nscripts;
 	/* what becomes of the credentials */
@@ -47,7 +49,6 @@ struct exec_ctx {
 /* exec_file.c */
 MUST_USE int exec_open(struct exec_ctx *x, int dfd, const char *path, int flags);
 MUST_USE int exec_resolve(struct exec_ctx *x);
-void exec_plan_put(struct exec_plan *plan);
 /* exec_cred.c: x->cred, secure, setid, personality. */
 MUST_USE int exec_cred_prepare(struct exec_ctx *x);
 /* exec_stack.c */

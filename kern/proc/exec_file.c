@@ -2,56 +2,28 @@
  * exec: from a name to plans.  Opens the program, follows "#!" lines, reads
  * headers, opens the ELF interpreter.  Nothing of the caller changes here.
  *
- * Plans are kept in a small table by (object id, generation): a file that was
- * run before is neither read nor parsed again.  A file whose content changed has
- * a new generation and so is not found.
+ * A plan is part of the image of its file's content (vm/image.h): a file that was
+ * run before is neither read nor parsed again.
  */
 #include <base/fmt.h>
 #include "exec.h"
 
-#define PLAN_SLOTS 64u
-
-static struct { u64 id, generation; bool interp; struct exec_plan *plan; } plan_slots[PLAN_SLOTS];
-static spinlock_t plan_lock = SPINLOCK_INIT(LR_PROC);
-
-void exec_plan_put(struct exec_plan *plan)
+static void free_plan(void *arg)
 {
-	if (!plan || !ref_put(&plan->refs))
-		return;
+	struct exec_plan *plan = arg;
+
 	kfree(plan->interp);
 	kfree(plan);
 }
 
-static u32 plan_slot(const struct vnode *vn) { return hash_u64(vn->object.id) % PLAN_SLOTS; }
-
-static struct exec_plan *plan_find(const struct vnode *vn, bool interp)
+/* The image of vn's present content, with its plan: the file need not be looked at. */
+static struct vm_image *find_image(struct vnode *vn, const struct exec_plan **plan)
 {
-	u32 i = plan_slot(vn);
-	u64 gen = __atomic_load_n(&vn->object.generation, __ATOMIC_ACQUIRE);
+	struct vm_image *im = vm_image_find(&vn->object);
 
-	GUARD_SPIN(&plan_lock);
-	if (!plan_slots[i].plan || plan_slots[i].id != vn->object.id || plan_slots[i].generation != gen ||
-	    plan_slots[i].interp != interp)
-		return NULL;
-	ref_get(&plan_slots[i].plan->refs);
-	return plan_slots[i].plan;
-}
-
-/* gen: as it was before the file was read. */
-static void plan_keep(const struct vnode *vn, u64 gen, bool interp, struct exec_plan *plan)
-{
-	u32 i = plan_slot(vn);
-	struct exec_plan *old;
-
-	ref_get(&plan->refs);
-	spin_lock(&plan_lock);
-	old = plan_slots[i].plan;
-	plan_slots[i].plan = plan;
-	plan_slots[i].id = vn->object.id;
-	plan_slots[i].generation = gen;
-	plan_slots[i].interp = interp;
-	spin_unlock(&plan_lock);
-	exec_plan_put(old);
+	if (im)
+		*plan = vm_image_plan(im);
+	return im;
 }
 
 /* --- opening ------------------------------------------------------------------------- */
@@ -179,32 +151,44 @@ static int plan_from_headers(struct file *f, const struct elf_head *h, struct ex
 	plan = kzalloc(sizeof(*plan) + elf_count_segments(phdrs, h->phnum) * sizeof(struct exec_segment));
 	if (!plan)
 		return -ENOMEM;
-	ref_init(&plan->refs);
 	err = elf_build_plan(h, phdrs, plan);
 	if (!err)
 		err = read_interp_name(f, plan);
 	if (err) {
-		exec_plan_put(plan);
+		free_plan(plan);
 		return err;
 	}
 	*out = plan;
 	return 0;
 }
 
-/* head: the file's first bytes, len of them. */
-static int make_plan(struct file *f, const void *head, u64 len, u64 gen, bool interp, struct exec_plan **out)
+/* head: the file's first bytes, len of them.  gen: as it was before they were read. */
+static int make_image(struct file *f, const void *head, u64 len, u64 gen, bool interp, struct vm_image **out)
 {
+	struct exec_plan *plan;
+	struct vm_image *im;
 	struct elf_head h;
 	int err = elf_parse_head(head, len, interp, &h);
 
 	if (!err)
-		err = plan_from_headers(f, &h, out);
+		err = plan_from_headers(f, &h, &plan);
 	if (interp && err == -ENOEXEC)
 		err = -ELIBBAD;
 	if (err)
 		return err;
-	plan_keep(f->vnode, gen, interp, *out);
+	im = vm_image_create(gen, plan, free_plan);
+	if (!im) {
+		free_plan(plan);
+		return -ENOMEM;
+	}
+	vm_image_attach(im, &f->vnode->object);
+	*out = im;
 	return 0;
+}
+
+static u64 generation_now(const struct file *f)
+{
+	return __atomic_load_n(&f->vnode->object.generation, __ATOMIC_ACQUIRE);
 }
 
 static int load_interpreter(struct exec_ctx *x)
@@ -220,12 +204,16 @@ static int load_interpreter(struct exec_ctx *x)
 	if (err)
 		return err;
 	f = x->interp_file;
-	x->interp_plan = plan_find(f->vnode, true);
-	if (x->interp_plan)
+	x->interp_image = find_image(f->vnode, &x->interp_plan);
+	if (x->interp_image)
 		return 0;
-	gen = __atomic_load_n(&f->vnode->object.generation, __ATOMIC_ACQUIRE);
+	gen = generation_now(f);
 	err = read_all(f, head, sizeof(head), 0);
-	return err ? err : make_plan(f, head, sizeof(head), gen, true, &x->interp_plan);
+	if (!err)
+		err = make_image(f, head, sizeof(head), gen, true, &x->interp_image);
+	if (!err)
+		x->interp_plan = vm_image_plan(x->interp_image);
+	return err;
 }
 
 /* --- scripts ------------------------------------------------------------------------------- */
@@ -258,11 +246,12 @@ static int resolve_once(struct exec_ctx *x)
 	char head[SCRIPT_LINE];
 	u64 gen;
 	i64 n;
+	int err;
 
-	x->plan = plan_find(x->file->vnode, false);
-	if (x->plan)
+	x->image = find_image(x->file->vnode, &x->plan);
+	if (x->image)
 		return 0;
-	gen = __atomic_load_n(&x->file->vnode->object.generation, __ATOMIC_ACQUIRE);
+	gen = generation_now(x->file);
 	memset(head, 0, sizeof(head));
 	n = file_read_kernel(x->file, head, sizeof(head), 0);
 	if (n < 0)
@@ -272,7 +261,10 @@ static int resolve_once(struct exec_ctx *x)
 			return -ELOOP;
 		return follow_script(x, head);
 	}
-	return make_plan(x->file, head, (u64)n, gen, false, &x->plan);
+	err = make_image(x->file, head, (u64)n, gen, false, &x->image);
+	if (!err)
+		x->plan = vm_image_plan(x->image);
+	return err;
 }
 
 int exec_resolve(struct exec_ctx *x)

@@ -114,6 +114,23 @@ static int map_segments(struct exec_ctx *x, struct file *f, const struct exec_pl
 	return 0;
 }
 
+/* The image knows the areas and has pages, or learns them now. */
+static int map_image(struct exec_ctx *x, struct vm_image *image, struct file *f, const struct exec_plan *plan, u64 bias)
+{
+	const struct vm_image_place place = {
+		.min = plan->min, .max = plan->max, .bias = bias, .movable = plan->dynamic, .interp = image == x->interp_image,
+		.obj = &f->vnode->object, .file = f,
+	};
+	int err;
+
+	if (!vm_image_map(image, x->as, &place))
+		return 0;
+	err = map_segments(x, f, plan, bias);
+	if (!err)
+		vm_image_learn(image, x->as, &place);
+	return err;
+}
+
 /* At the top of the mmap region, below `top`. */
 static bool bias_below(const struct exec_plan *plan, u64 top, u64 *bias)
 {
@@ -177,7 +194,7 @@ static int map_interpreter(struct exec_ctx *x)
 
 	if (p->doomed || (p->dynamic && !bias_below(p, x->as->mmap_base, &bias)))
 		return -EINVAL;
-	err = map_segments(x, x->interp_file, p, bias);
+	err = map_image(x, x->interp_image, x->interp_file, p, bias);
 	if (err)
 		return err;
 	x->interp_base = p->dynamic ? bias : p->min;
@@ -187,7 +204,7 @@ static int map_interpreter(struct exec_ctx *x)
 
 void exec_map_program(struct exec_ctx *x)
 {
-	int err = x->plan->doomed || !program_bias(x) ? -EINVAL : map_segments(x, x->file, x->plan, x->bias);
+	int err = x->plan->doomed || !program_bias(x) ? -EINVAL : map_image(x, x->image, x->file, x->plan, x->bias);
 
 	x->entry = x->plan->entry + x->bias;
 	if (!err && x->interp_plan)

@@ -154,6 +154,7 @@ bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force);
 void signal_fill_user(struct siginfo_k *info, struct task *from, u32 sig, i32 code);
 void signal_exit_thread(struct task *self);	/* no more signals for it; others take the shared ones */
 void signal_flush_handlers(struct task *self);	/* exec */
+void exec_init(void);				/* exec_image=, prefault_limit= */
 void signal_send_init(void);
 void signalfd_notify(struct sighand *sh);
 /* Takes one signal: private first, then shared; re-arms interval timers.  sig_lock held. */

@@ -443,4 +443,5 @@ void proc_init(void)
 	signal_send_init();
 	signalfd_init();
 	oom_init();
+	exec_init();
 }

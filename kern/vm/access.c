@@ -39,7 +39,7 @@ static bool entry_gives_write(struct aspace *as, struct page *leaf, u64 va, pte_
 		return false;
 	if (pte_writable(e))
 		return true;
-	return force && !pte_is_shared(e) && pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1;
+	return force && !pte_is_shared(e) && pte_sole_owner(e);
 }
 
 static struct page *grab_page(struct aspace *as, u64 va, bool write, bool force)
@@ -118,7 +118,7 @@ u64 aspace_rss_pages(struct aspace *as)
 	return as->rss;
 }
 
-static void usage_add(struct area_usage *u, struct page *leaf, pte_t e)
+static void usage_add(struct aspace *as, struct area_usage *u, struct page *leaf, u64 va, pte_t e)
 {
 	struct page *pg = pte_page(e);
 	bool cached = pte_kind(e) != KIND_ANON;
@@ -126,6 +126,8 @@ static void usage_add(struct area_usage *u, struct page *leaf, pte_t e)
 	u32 refs = page_refs(pg), owners = MAX(refs - (cached && refs > 1), 1u) + page_refs(leaf) - 1;
 	u64 *bucket, *kind;
 
+	if (e.v & PTE_BORROWED)
+		owners = vm_image_mappers(as, va);
 	kind = pte_kind(e) == KIND_ANON ? &u->pss_anon : pte_kind(e) == KIND_FILE ? &u->pss_file : &u->pss_shmem;
 	*kind += PAGE_SIZE / owners;
 	if (dirty)
@@ -158,8 +160,8 @@ void aspace_area_usage(struct aspace *as, u64 start, u64 end, struct area_usage 
 		for (; va < stop; va += PAGE_SIZE) {
 			pte_t e = *leaf_slot(leaf, va);
 
-			if (pte_live(e) && pte_owns(e))
-				usage_add(&u, leaf, e);
+			if (pte_live(e) && pte_counted(e))
+				usage_add(as, &u, leaf, va, e);
 		}
 	}
 	spin_unlock(&as->pgt_lock);

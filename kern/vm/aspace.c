@@ -37,6 +37,7 @@ void vm_init(void)
 	pgtable_init();
 	area_init();
 	pagecache_init();
+	image_init();
 	aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), 0);
 	vm_zero_page = page_alloc(0, PAGE_KERNEL, ALLOC_ZERO);
 	VERIFY(vm_zero_page);
@@ -119,7 +120,9 @@ static void aspace_teardown(struct aspace *as)
 	rwlock_write(&as->lock);
 	tlb_leave(as);
 	area_unlink_all(as, &dead);
+	image_tables_end(as);
 	pgtable_destroy(as);
+	image_space_end(as);
 	exe = as->exe_file;
 	as->exe_file = NULL;
 	rwlock_write_end(&as->lock);
@@ -164,6 +167,7 @@ static void copy_layout(struct aspace *to, const struct aspace *from)
 	to->exe_file = from->exe_file;
 	if (to->exe_file)
 		vm_file_hooks.get(to->exe_file);
+	image_space_fork(to, from);
 }
 
 static int fork_areas(struct aspace *from, struct aspace *to)

@@ -293,7 +293,7 @@ static int fault_file(struct fault *f)
 static int fault_copy(struct fault *f, pte_t e)
 {
 	struct page *old = pte_page(e), *leaf;
-	bool zero = !pte_owns(e);
+	bool zero = pte_kind(e) == KIND_ZERO;
 	AUTO(page) pin = zero ? NULL : old;
 	AUTO(page) pg = page_alloc(0, PAGE_ANON, ALLOC_USER | (zero ? ALLOC_ZERO : 0));
 
@@ -312,7 +312,7 @@ static int fault_copy(struct fault *f, pte_t e)
 	spin_unlock(&f->as->pgt_lock);
 	if (!same)
 		return FAULT_AGAIN;
-	if (!zero)
+	if (pte_owns(e))
 		page_put(old);		/* the entry's own reference; pin goes with the scope */
 	return FAULT_DONE;
 }
@@ -333,13 +333,13 @@ static int fault_write(struct fault *f)
 		tlb_flush_local(f->as, f->va);		/* spurious: another thread was first */
 	} else if (f->area->flags & VM_SHARED) {
 		err = FAULT_FILL;
-	} else if (pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1) {	/* inv. F1 */
+	} else if (pte_sole_owner(e)) {				/* inv. F1 */
 		leaf_change(f->as, leaf, f->va, pgtable_entry_for(f->area, pte_page(e), true));
 		tlb_flush_local(f->as, f->va);
 	} else {
 		err = FAULT_GROW;
 		pg = pte_page(e);
-		if (pte_owns(e))
+		if (pte_kind(e) != KIND_ZERO)
 			page_get(pg);
 	}
 	spin_unlock(&f->as->pgt_lock);

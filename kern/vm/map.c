@@ -347,7 +347,7 @@ static bool entry_may_write(pte_t e)
 {
 	if (pte_is_shared(e))
 		return pte_writable(e);
-	return pte_kind(e) == KIND_ANON && page_refs(pte_page(e)) == 1;
+	return pte_sole_owner(e);
 }
 
 static void protect_leaf(struct aspace *as, struct area *a, struct page *leaf, u64 va, u64 stop, struct gather *g)
@@ -363,6 +363,7 @@ static void protect_leaf(struct aspace *as, struct area *a, struct page *leaf, u
 			if (!pte_live(old))
 				continue;
 			e = pgtable_entry_for(a, pte_page(old), entry_may_write(old));
+			e.v |= old.v & PTE_BORROWED;
 			leaf_change(as, leaf, base + i * PAGE_SIZE, e);
 			if (entry_restricts(old, e))
 				gather_range(g, base + i * PAGE_SIZE, base + (i + 1) * PAGE_SIZE);

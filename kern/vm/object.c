@@ -40,7 +40,9 @@ i64 vm_object_seek(struct vm_object *obj, u64 off, bool data)
 
 void vm_object_content_changed(struct vm_object *obj)
 {
-	(void)__atomic_add_fetch(&obj->generation, 1, __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&obj->generation, 1, __ATOMIC_SEQ_CST);
+	if (unlikely(READ_ONCE(obj->image)))
+		vm_image_detach(obj);
 }
 
 void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 size)
@@ -59,6 +61,8 @@ void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 
 void vm_object_destroy(struct vm_object *obj)
 {
 	VERIFY(list_empty(&obj->areas));
+	if (obj->image)
+		vm_image_detach(obj);
 	if (obj->root)
 		pagecache_drop(obj, 0, ~0ull >> PAGE_SHIFT);
 	VERIFY_CMP(obj->npages, ==, 0ull);

@@ -144,8 +144,9 @@ void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e)
 	ASSERT(!pte_live(*slot) && pte_live(e));
 	leaf->used++;
 	leaf->private |= 1ull << (i / TABLE_GROUP);
+	leaf_touch(leaf, i, i + 1);
 	leaf_count(leaf)->n[pte_kind(e)]++;
-	as->rss += pte_owns(e);
+	as->rss += pte_counted(e);
 	if (as->rss > as->peak_rss)
 		as->peak_rss = as->rss;
 	WRITE_ONCE(slot->v, e.v);
@@ -168,6 +169,7 @@ void leaf_set_run(struct aspace *as, struct page *leaf, u64 va, const pte_t *e, 
 	if (!set)
 		return;
 	leaf->private |= groups_touching(first, first + n);
+	leaf_touch(leaf, first, first + n);
 	leaf->used += set;
 	as->rss += set;
 	if (as->rss > as->peak_rss)
@@ -176,23 +178,27 @@ void leaf_set_run(struct aspace *as, struct page *leaf, u64 va, const pte_t *e, 
 
 pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va)
 {
-	pte_t *slot = leaf_slot(leaf, va);
+	u32 i = mmu_index(va, 0);
+	pte_t *slot = &table_entries(leaf)[i];
 	pte_t e = *slot;
 
 	ASSERT(pte_live(e));
+	leaf_touch(leaf, i, i + 1);
 	WRITE_ONCE(slot->v, 0);
 	if (!--leaf->used)
 		leaf->private = 0;
 	leaf_count(leaf)->n[pte_kind(e)]--;
-	as->rss -= pte_owns(e) && as->rss;
+	as->rss -= pte_counted(e) && as->rss;
 	return e;
 }
 
-static void leaf_recount(struct aspace *as, struct page *leaf, pte_t old, pte_t e)
+static void leaf_recount(struct aspace *as, struct page *leaf, u32 i, pte_t e)
 {
+	pte_t old = table_entries(leaf)[i];
 	enum pte_kind was = pte_kind(old), is = pte_kind(e);
 
 	ASSERT(pte_live(old) && pte_live(e));
+	leaf_touch(leaf, i, i + 1);
 	if (likely(was == is))
 		return;
 	leaf_count(leaf)->n[was]--;
@@ -203,10 +209,8 @@ static void leaf_recount(struct aspace *as, struct page *leaf, pte_t old, pte_t 
 
 void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e)
 {
-	pte_t *slot = leaf_slot(leaf, va);
-
-	leaf_recount(as, leaf, *slot, e);
-	WRITE_ONCE(slot->v, e.v);
+	leaf_recount(as, leaf, mmu_index(va, 0), e);
+	WRITE_ONCE(leaf_slot(leaf, va)->v, e.v);
 }
 
 /*
@@ -217,7 +221,7 @@ void leaf_replace(struct aspace *as, struct page *leaf, u64 va, pte_t e)
 {
 	pte_t *slot = leaf_slot(leaf, va);
 
-	leaf_recount(as, leaf, *slot, e);
+	leaf_recount(as, leaf, mmu_index(va, 0), e);
 	if (unlikely(tlb_elsewhere(as))) {
 		WRITE_ONCE(slot->v, 0);
 		tlb_flush(as, va, va + PAGE_SIZE);
@@ -234,7 +238,7 @@ struct stock {
 	u32 n;
 };
 
-static void table_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t)
+void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t)
 {
 	upper->used++;
 	upper->private |= 1ull << (((u64)slot & ~PAGE_MASK) / sizeof(pte_t) / TABLE_GROUP);
@@ -265,6 +269,9 @@ static void leaf_copy(struct page *old, struct page *t)
 	t->private = old->private;
 	t->index = old->index;
 	t->used = old->used;
+	t->touched = old->touched;
+	if (old->flags & PAGE_F_READY)
+		bits_set(&t->flags, PAGE_F_READY);
 }
 
 static void pgtable_unshare(struct aspace *as, u64 va, pte_t *dir, struct page *t)
@@ -288,7 +295,7 @@ static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
 		if (!pte_live(*slot)) {
 			if (!st->n)
 				return NULL;
-			table_link(as, t, slot, st->t[--st->n]);
+			pgtable_link(as, t, slot, st->t[--st->n]);
 		}
 		if (level == 1)
 			break;
@@ -331,13 +338,6 @@ int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
 
 /* --- taking away --------------------------------------------------------- */
 
-static void rss_sub(struct aspace *as, struct page *leaf)
-{
-	struct leaf_count *c = leaf_count(leaf);
-	u64 n = c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
-
-	as->rss -= MIN(n, as->rss);
-}
 
 bool pgtable_detach_leaf(struct gather *g, u64 va)
 {
@@ -348,7 +348,7 @@ bool pgtable_detach_leaf(struct gather *g, u64 va)
 	path[3] = pfn_to_page(as->root);
 	for (u32 level = 3; level > 0; level--)
 		path[level - 1] = pte_page(table_entries(path[level])[mmu_index(va, level)]);
-	rss_sub(as, path[0]);
+	as->rss -= MIN(leaf_rss(path[0]), as->rss);
 	for (u32 level = 1; level <= 3; level++) {
 		WRITE_ONCE(table_entries(path[level])[mmu_index(va, level)].v, 0);
 		tables_add(as, -1);
@@ -429,7 +429,7 @@ static struct page *directory_for_fork(struct aspace *to, u64 va)
 			if (!fresh)
 				return NULL;
 			GUARD_SPIN(&to->pgt_lock);
-			table_link(to, t, slot, fresh);
+			pgtable_link(to, t, slot, fresh);
 		}
 		t = pte_page(*slot);
 	}

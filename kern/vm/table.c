@@ -35,6 +35,8 @@ void pgtable_table_free(struct page *t)
 {
 	struct table_cache *c = this_cpu_ptr(&table_cache);
 
+	if (t->flags & PAGE_F_READY)
+		bits_clear(&t->flags, PAGE_F_READY);
 	if (c->ntables == CACHE_TABLES) {
 		page_put(t);
 		return;

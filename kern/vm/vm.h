@@ -27,6 +27,7 @@
  * kind ZERO is the shared zero frame and owns no reference.
  */
 #define PTE_SHARED	PTE_SOFT0	/* of a shared mapping: keeps its W when the table is unshared */
+#define PTE_BORROWED	PTE_SOFT3	/* of an exec image's frame, which the image owns: the entry has no reference (image.c, inv. I1) */
 #define PTE_KIND_SHIFT	10
 #define PTE_KIND(k)	((u64)(k) << PTE_KIND_SHIFT)
 enum pte_kind { KIND_ANON, KIND_FILE, KIND_SHMEM, KIND_ZERO, KINDS };
@@ -34,7 +35,13 @@ enum pte_kind { KIND_ANON, KIND_FILE, KIND_SHMEM, KIND_ZERO, KINDS };
 static inline enum pte_kind pte_kind(pte_t e) { return (e.v >> PTE_KIND_SHIFT) & 3; }
 static inline bool pte_live(pte_t e) { return e.v != 0; }	/* present, or parked by PROT_NONE */
 static inline struct page *pte_page(pte_t e) { return pfn_to_page(pte_pfn(e)); }
-static inline bool pte_owns(pte_t e) { return pte_kind(e) != KIND_ZERO; }
+static inline bool pte_counted(pte_t e) { return pte_kind(e) != KIND_ZERO; }	/* in rss */
+static inline bool pte_owns(pte_t e) { return pte_kind(e) != KIND_ZERO && !(e.v & PTE_BORROWED); }
+/* A private frame that nobody else owns: what may be written in place (fault.c, inv. F1) if the leaf is OWNED. */
+static inline bool pte_sole_owner(pte_t e)
+{
+	return pte_kind(e) == KIND_ANON && !(e.v & PTE_BORROWED) && page_refs(pte_page(e)) == 1;
+}
 static inline bool pte_is_shared(pte_t e) { return e.v & PTE_SHARED; }
 /* The same frame with the same rights: what the processor may set by itself left out. */
 static inline bool pte_same(pte_t a, pte_t b) { return !((a.v ^ b.v) & ~(PTE_ACCESSED | PTE_DIRTY)); }
@@ -63,6 +70,18 @@ static inline bool groups_inside(u64 groups, u32 first, u32 end)
 	return !(groups & ~in);
 }
 static inline pte_t *table_entries(struct page *t) { return page_addr(t); }
+static inline u64 leaf_rss(struct page *leaf)
+{
+	const struct leaf_count *c = leaf_count(leaf);
+
+	return c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
+}
+/* Entries [first, end) of a leaf change: what a READY one has to undo before its next use.  A bit stands for 16 entries. */
+#define TOUCH_GROUP 16u
+static inline void leaf_touch(struct page *leaf, u32 first, u32 end)
+{
+	leaf->touched |= (~0u << first / TOUCH_GROUP) & (~0u >> (31 - (end - 1) / TOUCH_GROUP));
+}
 static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t)[mmu_index(va, 0)]; }
 
 extern struct page *vm_zero_page;
@@ -100,6 +119,16 @@ void pgtable_leaf_drop(struct page *leaf);
 void pgtable_destroy(struct aspace *as);			/* no lock: nobody runs in or looks at as any more */
 MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to);	/* no pgt_lock; from->lock exclusive */
 spinlock_t *pgtable_share_lock(struct page *leaf);
+/* A table enters its upper table, as OWNED. */
+void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t);
+
+/* image.c, for the life of spaces and objects. */
+void image_init(void);
+void vm_image_detach(struct vm_object *obj);			/* its content changes, or it ends */
+void image_space_fork(struct aspace *to, const struct aspace *from);
+void image_tables_end(struct aspace *as);			/* before pgtable_destroy(): takes back what can be used again */
+void image_space_end(struct aspace *as);			/* after it */
+u32 vm_image_mappers(struct aspace *as, u64 va);		/* spaces that map the image with a BORROWED entry at va */
 
 /* tlb (gather.c) */
 bool tlb_elsewhere(struct aspace *as);				/* some other CPU may hold translations */

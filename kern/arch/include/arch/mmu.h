@@ -22,6 +22,7 @@ typedef struct { u64 v; } pte_t;
 #define PTE_SOFT0    (1ull << 9)
 #define PTE_SOFT1    (1ull << 10)
 #define PTE_SOFT2    (1ull << 11)
+#define PTE_SOFT3    (1ull << 58)
 #define PTE_NX	     (1ull << 63)
 #define PTE_ADDR     0x000ffffffffff000ull
 

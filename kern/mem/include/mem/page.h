@@ -24,7 +24,7 @@ enum page_use {
 	PAGE_TABLE,	/* page table; refs counts its users, used counts live entries */
 	PAGE_ANON,	/* private memory of user programs */
 	PAGE_FILE,	/* page cache (owner: vm_object, index) */
-	PAGE_IMAGE,	/* initramfs file data mapped straight from the archive */
+	PAGE_IMAGE,	/* immutable file data: of the initramfs, mapped from the archive, or an exec image's copy */
 	PAGE_KSTACK,
 	PAGE_USES,
 };
@@ -36,6 +36,7 @@ enum page_use {
 #define PAGE_F_HEAD	 (1u << 4)	/* first frame of a free block, or of a multi-frame block still owned whole */
 #define PAGE_F_ZEROED	 (1u << 5)	/* FREE/CACHED and known to be zero */
 #define PAGE_F_POISONED	 (1u << 6)	/* debug: FREE/CACHED and filled with the poison byte */
+#define PAGE_F_READY	 (1u << 7)	/* PAGE_TABLE: a leaf that an exec image made ready (vm/image.c) */
 
 struct page {
 	atomic_t refs;
@@ -44,7 +45,7 @@ struct page {
 	u16 flags;		/* atomic 16-bit: PAGE_F_* */
 	union {
 		struct { u32 next, prev; } link;	/* frame numbers; the list's lock */
-		u32 used;				/* PAGE_TABLE: live entries (table lock) */
+		struct { u32 used, touched; };		/* PAGE_TABLE: live entries; what changed in a READY leaf (table lock) */
 	};
 	union {
 		void *owner;	/* PAGE_FILE: struct vm_object; PAGE_SLAB: cache; PAGE_TABLE: see vm */

@@ -36,6 +36,8 @@
 #define VM_PROT	     (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_MAY	     (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
+struct vm_image;
+
 struct area {
 	struct rb_node node;
 	struct list object_link;	/* obj->areas */
@@ -76,6 +78,8 @@ struct aspace {
 	u64 data_limit, as_limit, memlock_limit;			/* rlimits, copied in by proc */
 	atomic64_t min_faults, maj_faults;
 	void *exe_file;			/* struct file, opaque; vm_file_hooks */
+	/* The program's and its interpreter's, while their entries may be in the tables.  Const while there are users. */
+	struct { struct vm_image *image; u64 bias; } images[2];
 	u32 dumpable;
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
 };

@@ -15,6 +15,7 @@
 #include <sched/mutex.h>
 
 struct vm_object;
+struct vm_image;
 struct area;
 
 struct vm_object_ops {
@@ -49,6 +50,7 @@ struct vm_object {
 	rwlock_t lock;				/* rank VM_OBJECT: shared to fault pages in, exclusive to truncate */
 	spinlock_t areas_lock;			/* rank VNODE_STATE; protocol in vm/rmap.c */
 	struct list areas GUARDED_BY(&areas_lock);	/* areas that map it, a forked space's after its parent's */
+	struct vm_image *image;				/* of the content as it is, with a reference (vm/image.h), or NULL.  image_lock */
 	void (*put_owner)(struct vm_object *obj);	/* drops the reference an area holds on the owner (vnode_put) */
 	void (*get_owner)(struct vm_object *obj);
 };
