@@ -21,7 +21,7 @@
 
 struct bucket {
 	spinlock_t lock;		/* rank FUTEX_BUCKET */
-	struct list waiters;		/* lock */
+	struct list waiters GUARDED_BY(&lock);
 } ALIGNED(64);
 
 struct futex_waiter {
@@ -46,6 +46,7 @@ void futex_init(void)
 	VERIFY(buckets);
 	for (u32 i = 0; i < FUTEX_BUCKETS; i++) {
 		spin_init(&buckets[i].lock, LR_FUTEX_BUCKET);
+		spin_unshared(&buckets[i].lock);
 		list_init(&buckets[i].waiters);
 	}
 }
@@ -60,14 +61,14 @@ static bool key_equal(const struct futex_key *a, const struct futex_key *b)
 	return a->object == b->object && a->offset == b->offset && a->shared == b->shared;
 }
 
-static void lock_pair(struct bucket *a, struct bucket *b)
+static void lock_pair(struct bucket *a, struct bucket *b) ACQUIRES(a->lock, b->lock) NO_LOCK_ANALYSIS	/* may be one */
 {
 	spin_lock(a <= b ? &a->lock : &b->lock);
 	if (a != b)
 		spin_lock_nested(a <= b ? &b->lock : &a->lock);
 }
 
-static void unlock_pair(struct bucket *a, struct bucket *b)
+static void unlock_pair(struct bucket *a, struct bucket *b) RELEASES(a->lock, b->lock) NO_LOCK_ANALYSIS
 {
 	if (a != b)
 		spin_unlock(a <= b ? &b->lock : &a->lock);
@@ -91,8 +92,9 @@ static void waiter_release(struct futex_waiter *w, struct wake_batch *b)
 	store_release(&w->woken, true);
 }
 
-/* Releases up to n waiters of key, or a batch full.  Bucket locked. */
+/* Releases up to n waiters of key, or a batch full. */
 static u32 release_some(struct bucket *bk, const struct futex_key *key, u32 n, u32 bitset, struct wake_batch *b)
+	MUST_HOLD(bk->lock)
 {
 	struct futex_waiter *w, *tmp;
 	u32 done = 0;
@@ -117,7 +119,7 @@ u32 futex_wake(const struct futex_key *key, u32 n, u32 bitset)
 
 	/* The caller changed the word before; a waiter checks it after it is on the list. */
 	memory_fence();
-	if (list_empty(&bk->waiters))
+	if (list_empty_hint(&bk->waiters))
 		return 0;
 	do {
 		spin_lock(&bk->lock);
@@ -223,19 +225,9 @@ int futex_wait(const struct futex_key *key, uptr_t uaddr, u32 val, u32 bitset, u
 	return waiter_unqueue(&w) ? err : 0;
 }
 
-static int futex_load(uptr_t uaddr, u32 *out, struct bucket *a, struct bucket *b)
-{
-	int err = user_load_u32_nofault(uaddr, out);
-
-	if (!err)
-		return 0;
-	unlock_pair(a, b);
-	err = user_get(out, uaddr);
-	return err ? err : -EINTR;	/* -EINTR: unlocked, resolved, try again */
-}
-
-/* Moves up to n waiters of from to to's bucket; both locked. */
+/* Moves up to n waiters of from to to's bucket. */
 static u32 requeue_some(struct bucket *bf, struct bucket *bt, const struct futex_key *from, const struct futex_key *to, u32 n)
+	MUST_HOLD(bf->lock, bt->lock)
 {
 	struct futex_waiter *w, *tmp;
 	struct list moved;
@@ -267,15 +259,14 @@ i64 futex_requeue(const struct futex_key *from, uptr_t uaddr, const struct futex
 	for (;;) {
 		u32 cur = val;
 		u32 woken;
-		int err = 0;
 
 		lock_pair(bf, bt);
-		if (cmp)
-			err = futex_load(uaddr, &cur, bf, bt);
-		if (err == -EINTR)
+		if (cmp && user_load_u32_nofault(uaddr, &cur)) {
+			unlock_pair(bf, bt);
+			if (user_get(&cur, uaddr))	/* makes it present */
+				return -EFAULT;
 			continue;
-		if (err)
-			return err;
+		}
 		if (cur != val) {
 			unlock_pair(bf, bt);
 			return total ? total : -EAGAIN;

@@ -102,12 +102,12 @@ static inline int mutex_lock_common(mutex_t *m, bool nested, enum thread_state s
 	return err;
 }
 
-void mutex_lock(mutex_t *m)
+void mutex_lock(mutex_t *m) NO_LOCK_ANALYSIS
 {
 	(void)!mutex_lock_common(m, false, THREAD_SLEEP);
 }
 
-void mutex_lock_nested(mutex_t *m)
+void mutex_lock_nested(mutex_t *m) NO_LOCK_ANALYSIS
 {
 	(void)!mutex_lock_common(m, true, THREAD_SLEEP);
 }
@@ -125,7 +125,7 @@ bool mutex_try_lock(mutex_t *m)
 	return true;
 }
 
-void mutex_unlock(mutex_t *m)
+void mutex_unlock(mutex_t *m) NO_LOCK_ANALYSIS
 {
 	u64 old;
 

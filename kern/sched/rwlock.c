@@ -127,7 +127,7 @@ static void rwlock_wake(rwlock_t *l)
 	waitq_wake_one(&l->wait);	/* all readers (not exclusive) and one writer */
 }
 
-void rwlock_read(rwlock_t *l)
+void rwlock_read(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	assert_may_sleep();
 	lockrank_acquire(l, l->rank, false);
@@ -143,7 +143,7 @@ bool rwlock_try_read(rwlock_t *l)
 	return true;
 }
 
-void rwlock_read_end(rwlock_t *l)
+void rwlock_read_end(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	i64 s;
 
@@ -164,12 +164,12 @@ static void write_common(rwlock_t *l, bool nested)
 	l->writer = (u64)thread_current();
 }
 
-void rwlock_write(rwlock_t *l)
+void rwlock_write(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	write_common(l, false);
 }
 
-void rwlock_write_nested(rwlock_t *l)
+void rwlock_write_nested(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	write_common(l, true);
 }
@@ -183,7 +183,7 @@ bool rwlock_try_write(rwlock_t *l)
 	return true;
 }
 
-void rwlock_write_end(rwlock_t *l)
+void rwlock_write_end(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	i64 s;
 

@@ -26,7 +26,7 @@ void (*sched_aspace_switch)(void *prev_aspace, void *next_aspace);
 
 /* ---- switching ---- */
 
-struct runq *thread_rq_lock(struct thread *t, u64 *irq)
+struct runq *thread_rq_lock(struct thread *t, u64 *irq) NO_LOCK_ANALYSIS	/* which lock, only the loop knows */
 {
 	for (;;) {
 		struct runq *rq = cpu_rq(READ_ONCE(t->cpu));
@@ -43,7 +43,7 @@ struct runq *thread_rq_lock(struct thread *t, u64 *irq)
  * Returns the thread that died in the switch, if any; its reference is dropped
  * with interrupts on.
  */
-static struct thread *finish_switch(void)
+static struct thread *finish_switch(void) RELEASES(this_rq()->lock)
 {
 	struct runq *rq = this_rq();
 	struct thread *prev = rq->prev;
@@ -65,7 +65,7 @@ static struct thread *finish_switch(void)
 	return dead ? prev : NULL;
 }
 
-void sched_switch(struct runq *rq, u64 now)
+void sched_switch(struct runq *rq, u64 now) NO_LOCK_ANALYSIS	/* the lock goes to the next thread with the CPU */
 {
 	struct thread *prev = rq->current;
 	struct thread *next = runq_pick(rq) ?: &rq->idle;
@@ -105,7 +105,7 @@ void sched_switch(struct runq *rq, u64 now)
 	}
 }
 
-void sched_thread_started(void)
+void sched_thread_started(void) RELEASES(this_rq()->lock)
 {
 	struct thread *dead = finish_switch();
 
@@ -229,7 +229,7 @@ bool sched_poke_locked(struct runq *rq)
 }
 
 /* After t was queued on rq (locked): does its CPU have to be told? */
-static bool check_preempt(struct runq *rq, struct thread *t)
+static bool check_preempt(struct runq *rq, struct thread *t) MUST_HOLD(rq->lock)
 {
 	struct thread *cur = rq->current;
 
@@ -244,7 +244,7 @@ static bool check_preempt(struct runq *rq, struct thread *t)
 }
 
 /* Queues t on rq, which is locked, and unlocks it. */
-static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, bool handoff)
+static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, bool handoff) RELEASES(rq->lock)
 {
 	bool ipi = false;
 

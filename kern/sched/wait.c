@@ -4,6 +4,7 @@
 void waitq_init(struct waitq *q)
 {
 	spin_init(&q->lock, LR_WAITQ);
+	spin_unshared(&q->lock);
 	list_init(&q->waiters);
 }
 

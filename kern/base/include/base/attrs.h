@@ -44,8 +44,12 @@
 #define RELEASES(...)		__attribute__((release_capability(__VA_ARGS__)))
 #define RELEASES_SHARED(...)	__attribute__((release_shared_capability(__VA_ARGS__)))
 #define TRY_ACQUIRES(...)	__attribute__((try_acquire_capability(__VA_ARGS__)))
+#define TRY_ACQUIRES_SHARED(...) __attribute__((try_acquire_shared_capability(__VA_ARGS__)))
+#define ASSERTS_HELD(...)	__attribute__((assert_capability(__VA_ARGS__)))
 #define SCOPED_CAPABILITY	__attribute__((scoped_lockable))
 #define NO_LOCK_ANALYSIS	__attribute__((no_thread_safety_analysis))
+/* A read that says of itself that it may race needs no lock; the analysis does not follow the pointer. */
+#define READ_ONCE(x)		({ const volatile __typeof__(x) *once_ = &(x); *once_; })
 #else
 #define CAPABILITY(n)
 #define GUARDED_BY(l)
@@ -56,8 +60,11 @@
 #define RELEASES(...)
 #define RELEASES_SHARED(...)
 #define TRY_ACQUIRES(...)
+#define TRY_ACQUIRES_SHARED(...)
+#define ASSERTS_HELD(...)
 #define SCOPED_CAPABILITY
 #define NO_LOCK_ANALYSIS
+#define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #endif
 
 #define CONCAT_(a, b) a##b
@@ -80,7 +87,6 @@
 #define AUTO(name) __attribute__((cleanup(auto_##name##_put))) auto_##name##_t
 #define MOVE(p)	   ({ __auto_type moved_ = (p); (p) = NULL; moved_; })
 
-#define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 #define barrier()	 __asm__ volatile("" ::: "memory")
 

@@ -14,6 +14,8 @@ struct list {
 
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list *l) { return READ_ONCE(l->next) == l; }
+/* list_empty() without the list's lock: whoever acts on the answer takes the lock and looks again. */
+#define list_empty_hint(l) ({ const struct list *hint_ = (l); READ_ONCE(hint_->next) == hint_; })
 static inline bool list_linked(const struct list *n) { return !list_empty(n); }
 
 static inline void list_insert_between(struct list *n, struct list *prev, struct list *next)

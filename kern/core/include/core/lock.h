@@ -39,6 +39,8 @@ MUST_USE u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l);
 void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l);
 bool spin_is_held(const spinlock_t *l);		/* by this CPU in debug builds; by anyone else */
 #define assert_held(l) ASSERT(spin_is_held(l))
+/* For the lock analysis: nobody else has the object yet, or any more, so what the lock guards is the caller's without it. */
+static inline void spin_unshared(const spinlock_t *l) ASSERTS_HELD(*l) {}
 
 /* Panics in debug builds when the caller may not sleep (spinlock held, interrupts off, in an interrupt). */
 void assert_may_sleep(void);

@@ -25,10 +25,11 @@ typedef struct CAPABILITY("rwlock") rwlock {
 void mutex_init(mutex_t *m, enum lock_rank rank);
 void mutex_lock(mutex_t *m) ACQUIRES(*m);
 void mutex_lock_nested(mutex_t *m) ACQUIRES(*m);	/* two of one rank, ordered by the caller */
-MUST_USE int mutex_lock_intr(mutex_t *m);		/* 0 or -ERESTARTSYS */
-MUST_USE bool mutex_try_lock(mutex_t *m);
+MUST_USE int mutex_lock_intr(mutex_t *m) TRY_ACQUIRES(0, *m);	/* 0 or -ERESTARTSYS */
+MUST_USE bool mutex_try_lock(mutex_t *m) TRY_ACQUIRES(true, *m);
 void mutex_unlock(mutex_t *m) RELEASES(*m);
 bool mutex_is_held(const mutex_t *m);
+static inline void mutex_unshared(const mutex_t *m) ASSERTS_HELD(*m) {}		/* see spin_unshared() */
 
 void rwlock_init(rwlock_t *l, enum lock_rank rank);
 void rwlock_read(rwlock_t *l) ACQUIRES_SHARED(*l);
@@ -36,10 +37,11 @@ void rwlock_read_end(rwlock_t *l) RELEASES_SHARED(*l);
 void rwlock_write(rwlock_t *l) ACQUIRES(*l);
 void rwlock_write_nested(rwlock_t *l) ACQUIRES(*l);
 void rwlock_write_end(rwlock_t *l) RELEASES(*l);
-MUST_USE bool rwlock_try_read(rwlock_t *l);
-MUST_USE bool rwlock_try_write(rwlock_t *l);
+MUST_USE bool rwlock_try_read(rwlock_t *l) TRY_ACQUIRES_SHARED(true, *l);
+MUST_USE bool rwlock_try_write(rwlock_t *l) TRY_ACQUIRES(true, *l);
 bool rwlock_is_held(const rwlock_t *l);			/* either way */
 bool rwlock_is_held_write(const rwlock_t *l);
+static inline void rwlock_unshared(const rwlock_t *l) ASSERTS_HELD(*l) {}	/* see spin_unshared() */
 
 struct guard_mutex { mutex_t *l; };
 struct guard_shared { rwlock_t *l; };
