@@ -8,8 +8,12 @@
 #define READ_POLL_NS	 (100 * NSEC_PER_MSEC)
 
 static spinlock_t state_lock = SPINLOCK_INIT(LR_FS_PRIV);
-static u64 read_seq GUARDED_BY(&state_lock);	/* next record for SYSLOG_ACTION_READ */
-static u64 clear_seq GUARDED_BY(&state_lock);	/* first record since the last clear */
+enum mark {
+	MARK_READ,			/* next record for SYSLOG_ACTION_READ */
+	MARK_CLEAR,			/* first record since the last clear */
+	MARKS
+};
+static u64 marks[MARKS] GUARDED_BY(&state_lock);
 static u32 saved_level GUARDED_BY(&state_lock);	/* console level before CONSOLE_OFF, + 1; 0: none */
 
 /* One record as text: "<6>[    1.234567] message\n". */
@@ -52,22 +56,22 @@ static u64 lines_size(u64 seq)
 	return total;
 }
 
-static u64 seq_get(u64 *which)
+static u64 mark_get(enum mark m)
 {
 	GUARD_SPIN(&state_lock);
-	return *which;
+	return marks[m];
 }
 
-static void seq_set(u64 *which, u64 to)
+static void mark_advance(enum mark m, u64 to)
 {
 	GUARD_SPIN(&state_lock);
-	*which = MAX(*which, to);
+	marks[m] = MAX(marks[m], to);
 }
 
 /* The newest lines that fit. */
 static i64 read_all(uptr_t buf, u64 size, bool clear)
 {
-	u64 seq = MAX(seq_get(&clear_seq), log_first_seq());
+	u64 seq = MAX(mark_get(MARK_CLEAR), log_first_seq());
 	u64 total = lines_size(seq);
 	struct log_record r;
 	char line[LINE_MAX];
@@ -79,7 +83,7 @@ static i64 read_all(uptr_t buf, u64 size, bool clear)
 	}
 	n = lines_out(&seq, buf, size);
 	if (n >= 0 && clear)
-		seq_set(&clear_seq, seq);
+		mark_advance(MARK_CLEAR, seq);
 	return n;
 }
 
@@ -89,12 +93,12 @@ static i64 read_new(uptr_t buf, u64 size)
 	u64 seq;
 	i64 n;
 
-	while ((seq = seq_get(&read_seq)) >= log_next_seq())
+	while ((seq = mark_get(MARK_READ)) >= log_next_seq())
 		if (sched_sleep_until(deadline_after(READ_POLL_NS), true))
 			return -ERESTARTSYS;
 	n = lines_out(&seq, buf, size);
 	if (n > 0)
-		seq_set(&read_seq, seq);
+		mark_advance(MARK_READ, seq);
 	return n;
 }
 
@@ -142,14 +146,14 @@ i64 sys_syslog(struct task *self, int type, uptr_t buf, int len)
 			return read_new(buf, (u64)len);
 		return read_all(buf, (u64)len, type == SYSLOG_ACTION_READ_CLEAR);
 	case SYSLOG_ACTION_CLEAR:
-		seq_set(&clear_seq, log_next_seq());
+		mark_advance(MARK_CLEAR, log_next_seq());
 		return 0;
 	case SYSLOG_ACTION_CONSOLE_OFF:
 	case SYSLOG_ACTION_CONSOLE_ON:
 	case SYSLOG_ACTION_CONSOLE_LEVEL:
 		return console_level(type, len);
 	case SYSLOG_ACTION_SIZE_UNREAD:
-		return (i64)lines_size(seq_get(&read_seq));
+		return (i64)lines_size(mark_get(MARK_READ));
 	case SYSLOG_ACTION_SIZE_BUFFER:
 		return RING_BYTES;
 	default:

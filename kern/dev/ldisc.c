@@ -43,7 +43,7 @@ void tty_packet_tell(struct tty *t, u8 set, u8 clear)
 		t->ops->packet_event(t);
 }
 
-static void set_stopped(struct tty *t, bool stop)
+static void set_stopped(struct tty *t, bool stop) MUST_HOLD(&t->lock)
 {
 	if (t->stopped != stop)
 		tty_packet_tell(t, stop ? PKT_STOP : PKT_START, stop ? PKT_START : PKT_STOP);
@@ -292,7 +292,7 @@ static bool full(struct tty *t)
 	return t->head - t->tail >= TTY_BUF_SIZE - 1;
 }
 
-static void signal_char(struct tty *t, u32 sig, u8 c, struct tty_effects *fx)
+static void signal_char(struct tty *t, u32 sig, u8 c, struct tty_effects *fx) MUST_HOLD(&t->lock)
 {
 	if (!TTY_FLAG(t, lflag, NOFLSH)) {
 		ldisc_flush_input(t);
@@ -310,7 +310,7 @@ static void signal_char(struct tty *t, u32 sig, u8 c, struct tty_effects *fx)
 }
 
 /* Start and stop characters, signals: true when c is used up. */
-static bool receive_control(struct tty *t, u8 c, struct tty_effects *fx)
+static bool receive_control(struct tty *t, u8 c, struct tty_effects *fx) MUST_HOLD(&t->lock)
 {
 	if (TTY_FLAG(t, iflag, IXON)) {
 		if (is_cc(t, c, VSTART)) {

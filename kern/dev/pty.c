@@ -61,7 +61,8 @@ static u32 slave_room(struct tty *t)
 {
 	struct pty *p = t->priv;
 
-	return READ_ONCE(p->master_open) ? PTY_RING - (p->head - p->tail) : PTY_RING;
+	/* Writers hold t->lock, as the caller does: head stands still, a reader can only make more room. */
+	return READ_ONCE(p->master_open) ? PTY_RING - (READ_ONCE(p->head) - READ_ONCE(p->tail)) : PTY_RING;
 }
 
 static u32 slave_write(struct tty *t, const u8 *buf, u32 n)
@@ -140,6 +141,12 @@ static u8 take_packet_flags(struct pty *p)
 	return flags;
 }
 
+static u32 ring_used(struct pty *p)
+{
+	GUARD_IRQ(&p->lock);
+	return p->head - p->tail;
+}
+
 static u32 ring_peek(struct pty *p, u8 *out, u32 n)
 {
 	GUARD_IRQ(&p->lock);
@@ -169,7 +176,7 @@ static i64 master_take(struct pty *p, struct uio *dst)
 	if (READ_ONCE(p->slave->packet)) {
 		u8 control = take_packet_flags(p);
 
-		if ((control || p->head != p->tail) && uio_copy_out(dst, &control, 1) == 1)
+		if ((control || ring_used(p)) && uio_copy_out(dst, &control, 1) == 1)
 			done = 1;
 		if (control)
 			return done ? done : -EFAULT;
@@ -199,8 +206,9 @@ static i64 master_read(struct file *f, struct uio *dst, u64 *pos)
 	for (;;) {
 		int err = master_readable(p) ? 0 : f->flags & O_NONBLOCK ? -EAGAIN : waitq_wait_intr(&p->master_wait, master_readable(p));
 
-		if (!err)
-			err = mutex_lock_intr(&f->pos_lock);
+		if (err)
+			return err;
+		err = mutex_lock_intr(&f->pos_lock);
 		if (err)
 			return err;
 		done = master_take(p, dst);
@@ -256,7 +264,7 @@ static u32 master_poll(struct file *f, struct poll_table *pt)
 
 	poll_wait(pt, &p->master_wait);
 	poll_wait(pt, &p->input_wait);
-	if (p->head != p->tail)
+	if (ring_used(p))
 		ev |= POLLIN | POLLRDNORM;
 	if (READ_ONCE(p->slave->packet_flags))
 		ev |= POLLPRI | POLLIN | POLLRDNORM;
@@ -323,7 +331,7 @@ static i64 master_ioctl(struct file *f, u32 cmd, u64 arg)
 	case TIOCGPTPEER:
 		return open_peer(p, arg);
 	case 0x541b: {		/* FIONREAD: what the master may read */
-		v = (i32)(p->head - p->tail);
+		v = (i32)ring_used(p);
 		return user_put(UPTR(arg), &v);
 	}
 	default:

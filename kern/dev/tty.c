@@ -256,9 +256,10 @@ static i64 tty_read(struct file *f, struct uio *dst, u64 *pos)
 		return err;
 	if (!dst->resid)
 		return 0;
-	if (f->flags & O_NONBLOCK && !mutex_try_lock(&t->read_lock))
-		return -EAGAIN;
-	if (!(f->flags & O_NONBLOCK)) {
+	if (f->flags & O_NONBLOCK) {
+		if (!mutex_try_lock(&t->read_lock))
+			return -EAGAIN;
+	} else {
 		err = mutex_lock_intr(&t->read_lock);
 		if (err)
 			return err;

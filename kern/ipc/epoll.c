@@ -176,10 +176,8 @@ static void entry_unhook(struct ep_entry *e)
 }
 
 /* Takes the entry out of everything and frees it. */
-static void entry_destroy(struct ep_entry *e) MUST_HOLD(&big_lock) MUST_HOLD(&e->ep->lock)
+static void entry_destroy(struct epoll *ep, struct ep_entry *e) MUST_HOLD(&big_lock) MUST_HOLD(&ep->lock)
 {
-	struct epoll *ep = e->ep;
-
 	entry_unhook(e);
 	u64 irq = spin_lock_irq(&ep->ready_lock);
 
@@ -192,6 +190,12 @@ static void entry_destroy(struct ep_entry *e) MUST_HOLD(&big_lock) MUST_HOLD(&e-
 
 /* --- control ---------------------------------------------------------------- */
 
+/* Entries come and go under big_lock and ep->lock: either is enough to look at them. */
+static struct rb_node *entries_first(struct epoll *ep) MUST_HOLD(&big_lock) NO_LOCK_ANALYSIS
+{
+	return rb_first(&ep->entries);
+}
+
 /* Depth of the epoll graph below ep; > MAX_NESTS or meeting `avoid` means a loop, too deep or too many. */
 static u32 graph_depth(struct epoll *ep, struct epoll *avoid, u32 depth, u32 *visits) MUST_HOLD(&big_lock)
 {
@@ -199,7 +203,7 @@ static u32 graph_depth(struct epoll *ep, struct epoll *avoid, u32 depth, u32 *vi
 
 	if (ep == avoid || depth > MAX_NESTS || ++*visits > MAX_VISITS)
 		return MAX_NESTS + 1;
-	for (struct rb_node *n = rb_first(&ep->entries); n; n = rb_next(n)) {
+	for (struct rb_node *n = entries_first(ep); n; n = rb_next(n)) {
 		struct epoll *below = file_epoll(container_of(n, struct ep_entry, node)->file);
 
 		if (below)
@@ -273,18 +277,18 @@ static int entry_add(struct epoll *ep, int fd, struct file *target, const struct
 	return 0;
 }
 
-static int entry_modify(struct ep_entry *e, const struct epoll_event_k *ev) MUST_HOLD(&e->ep->lock)
+static int entry_modify(struct epoll *ep, struct ep_entry *e, const struct epoll_event_k *ev) MUST_HOLD(&ep->lock)
 {
 	if ((e->events | ev->events) & EPOLLEXCLUSIVE)
 		return -EINVAL;
-	u64 irq = spin_lock_irq(&e->ep->ready_lock);
+	u64 irq = spin_lock_irq(&ep->ready_lock);
 
 	e->events = ev->events | POLLERR | POLLHUP;
-	spin_unlock_irq(&e->ep->ready_lock, irq);
+	spin_unlock_irq(&ep->ready_lock, irq);
 	e->data = ev->data;
 	if (entry_poll(e)) {
 		make_ready(e);
-		wake_waiters(e->ep);
+		wake_waiters(ep);
 	}
 	return 0;
 }
@@ -326,10 +330,10 @@ int epoll_control(struct file *epf, u32 op, int fd, struct file *target, const s
 	case 2:
 		err = e ? 0 : -ENOENT;
 		if (e)
-			entry_destroy(e);
+			entry_destroy(ep, e);
 		break;
 	case 3:
-		err = e ? entry_modify(e, ev) : -ENOENT;
+		err = e ? entry_modify(ep, e, ev) : -ENOENT;
 		break;
 	default:
 		err = -EINVAL;
@@ -352,7 +356,7 @@ void epoll_file_closed(struct file *f)
 		struct epoll *ep = e->ep;
 
 		mutex_lock_nested(&ep->lock);
-		entry_destroy(e);
+		entry_destroy(ep, e);
 		mutex_unlock(&ep->lock);
 	}
 	f->epolls = NULL;
@@ -422,7 +426,7 @@ static i64 harvest(struct epoll *ep, uptr_t out, u32 max)
 
 static bool has_ready(struct epoll *ep)
 {
-	return !list_empty(&ep->ready);
+	return !list_empty_hint(&ep->ready);
 }
 
 i64 epoll_wait_user(struct file *epf, uptr_t events, u32 max, u64 deadline_ns)
@@ -499,7 +503,7 @@ static void epoll_release(struct file *f)
 	mutex_lock(&big_lock);
 	mutex_lock_nested(&ep->lock);
 	while ((n = rb_first(&ep->entries)))
-		entry_destroy(container_of(n, struct ep_entry, node));
+		entry_destroy(ep, container_of(n, struct ep_entry, node));
 	mutex_unlock(&ep->lock);
 	mutex_unlock(&big_lock);
 	kfree(ep);
@@ -515,6 +519,7 @@ int epoll_create_file(struct file **out)
 		return -ENOMEM;
 	mutex_init(&ep->lock, LR_EPOLL);
 	spin_init(&ep->ready_lock, LR_EPOLL_READY);
+	spin_unshared(&ep->ready_lock);
 	list_init(&ep->ready);
 	waitq_init(&ep->wait);
 	waitq_init(&ep->poll_wait);

@@ -116,6 +116,7 @@ int eventfd_create(u32 initial, u32 flags, struct file **out)
 	if (!e)
 		return -ENOMEM;
 	spin_init(&e->lock, LR_FS_PRIV);
+	spin_unshared(&e->lock);
 	waitq_init(&e->wait);
 	e->count = initial;
 	e->semaphore = flags & EFD_SEMAPHORE;

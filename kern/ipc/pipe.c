@@ -87,7 +87,7 @@ void pipe_wake_writers(struct pipe *p)
 		waitq_wake(&p->wr_wait, 1, POLLOUT | POLLWRNORM);
 }
 
-static struct page *new_page(struct pipe *p)
+static struct page *new_page(struct pipe *p) MUST_HOLD(&p->lock)
 {
 	struct page *pg = MOVE(p->spare);
 
@@ -136,7 +136,7 @@ int pipe_wait_room(struct pipe *p, bool nonblock)
 
 /* --- read and write ----------------------------------------------------- */
 
-static i64 read_slots(struct pipe *p, struct uio *dst)
+static i64 read_slots(struct pipe *p, struct uio *dst) MUST_HOLD(&p->lock)
 {
 	i64 done = 0;
 
@@ -191,7 +191,7 @@ static i64 pipe_read(struct file *f, struct uio *dst, u64 *pos)
 }
 
 /* Appends to the last slot when all of the odd part fits.  Bytes or -EFAULT. */
-static i64 merge_tail(struct pipe *p, struct uio *src)
+static i64 merge_tail(struct pipe *p, struct uio *src) MUST_HOLD(&p->lock)
 {
 	u32 odd = (u32)(src->resid & (PAGE_SIZE - 1));
 
@@ -212,7 +212,7 @@ static i64 merge_tail(struct pipe *p, struct uio *src)
 }
 
 /* One fresh slot with up to a page of data.  Bytes or -errno. */
-static i64 add_slot(struct pipe *p, struct uio *src, bool packet)
+static i64 add_slot(struct pipe *p, struct uio *src, bool packet) MUST_HOLD(&p->lock)
 {
 	struct page *pg = new_page(p);
 	u64 want = MIN(src->resid, PAGE_SIZE), k;
@@ -233,7 +233,7 @@ static i64 add_slot(struct pipe *p, struct uio *src, bool packet)
 	return (i64)k;
 }
 
-static i64 write_locked(struct pipe *p, struct file *f, struct uio *src)
+static i64 write_locked(struct pipe *p, struct file *f, struct uio *src) MUST_HOLD(&p->lock)
 {
 	bool packet = f->flags & O_DIRECT;
 	i64 done = 0, k = 0;
@@ -328,24 +328,31 @@ static void pipe_fasync(struct file *f, bool on)
 		fasync_set(&p->wr_async, f, on);
 }
 
+/* True: that was the last user of the struct. */
+static bool pipe_leave(struct pipe *p, u32 mode)
+{
+	GUARD_MUTEX(&p->lock);
+	p->readers -= !!(mode & FILE_READ);
+	p->writers -= !!(mode & FILE_WRITE);
+	return --p->files == 0;
+}
+
+static bool fifo_leave(struct vnode *vn, struct pipe *p, u32 mode)
+{
+	GUARD_EXCL(&vn->lock);
+	bool last = pipe_leave(p, mode);
+
+	if (last && vn->pipe == p)
+		vn->pipe = NULL;
+	return last;
+}
+
 /* Drops one open file; the struct goes with the last, and a FIFO forgets it. */
 static void pipe_release(struct file *f)
 {
 	struct pipe *p = f->priv;
-	bool last;
 
-	if (f->vnode)
-		rwlock_write(&f->vnode->lock);
-	mutex_lock(&p->lock);
-	p->readers -= !!(f->mode & FILE_READ);
-	p->writers -= !!(f->mode & FILE_WRITE);
-	last = --p->files == 0;
-	mutex_unlock(&p->lock);
-	if (last && f->vnode && f->vnode->pipe == p)
-		f->vnode->pipe = NULL;
-	if (f->vnode)
-		rwlock_write_end(&f->vnode->lock);
-	if (last) {
+	if (f->vnode ? fifo_leave(f->vnode, p, f->mode) : pipe_leave(p, f->mode)) {
 		pipe_free(p);
 		return;
 	}

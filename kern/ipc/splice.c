@@ -21,13 +21,13 @@
 
 /* --- pipe <-> pipe ------------------------------------------------------------ */
 
-static void lock_two(struct pipe *a, struct pipe *b) NO_LOCK_ANALYSIS
+static void lock_two(struct pipe *a, struct pipe *b) ACQUIRES(&a->lock, &b->lock) NO_LOCK_ANALYSIS	/* in the order of addresses */
 {
 	mutex_lock(a < b ? &a->lock : &b->lock);
 	mutex_lock_nested(a < b ? &b->lock : &a->lock);
 }
 
-static void unlock_two(struct pipe *a, struct pipe *b) NO_LOCK_ANALYSIS
+static void unlock_two(struct pipe *a, struct pipe *b) RELEASES(&a->lock, &b->lock)
 {
 	mutex_unlock(&a->lock);
 	mutex_unlock(&b->lock);

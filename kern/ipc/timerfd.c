@@ -83,7 +83,7 @@ static void catch_up(struct timerfd *t) MUST_HOLD(&t->lock)
 	timer_arm(&t->timer, t->next_ns);
 }
 
-static bool cancelled(struct timerfd *t)
+static bool cancelled(struct timerfd *t) MUST_HOLD(&t->lock)
 {
 	return t->cancel_on_set && offset_moved(t->real_offset, offset_now());
 }

@@ -61,14 +61,14 @@ static bool key_equal(const struct futex_key *a, const struct futex_key *b)
 	return a->object == b->object && a->offset == b->offset && a->shared == b->shared;
 }
 
-static void lock_pair(struct bucket *a, struct bucket *b) ACQUIRES(a->lock, b->lock) NO_LOCK_ANALYSIS	/* may be one */
+static void lock_pair(struct bucket *a, struct bucket *b) ACQUIRES(&a->lock, &b->lock) NO_LOCK_ANALYSIS	/* may be one */
 {
 	spin_lock(a <= b ? &a->lock : &b->lock);
 	if (a != b)
 		spin_lock_nested(a <= b ? &b->lock : &a->lock);
 }
 
-static void unlock_pair(struct bucket *a, struct bucket *b) RELEASES(a->lock, b->lock) NO_LOCK_ANALYSIS
+static void unlock_pair(struct bucket *a, struct bucket *b) RELEASES(&a->lock, &b->lock) NO_LOCK_ANALYSIS
 {
 	if (a != b)
 		spin_unlock(a <= b ? &b->lock : &a->lock);
@@ -94,7 +94,7 @@ static void waiter_release(struct futex_waiter *w, struct wake_batch *b)
 
 /* Releases up to n waiters of key, or a batch full. */
 static u32 release_some(struct bucket *bk, const struct futex_key *key, u32 n, u32 bitset, struct wake_batch *b)
-	MUST_HOLD(bk->lock)
+	MUST_HOLD(&bk->lock)
 {
 	struct futex_waiter *w, *tmp;
 	u32 done = 0;
@@ -227,7 +227,7 @@ int futex_wait(const struct futex_key *key, uptr_t uaddr, u32 val, u32 bitset, u
 
 /* Moves up to n waiters of from to to's bucket. */
 static u32 requeue_some(struct bucket *bf, struct bucket *bt, const struct futex_key *from, const struct futex_key *to, u32 n)
-	MUST_HOLD(bf->lock, bt->lock)
+	MUST_HOLD(&bf->lock, &bt->lock)
 {
 	struct futex_waiter *w, *tmp;
 	struct list moved;

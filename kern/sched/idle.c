@@ -93,14 +93,14 @@ u32 sched_pick_cpu(struct thread *t, u32 prefer)
 
 /* ---- stealing and balancing ---- */
 
-static void lock_two(struct runq *a, struct runq *b) ACQUIRES(a->lock, b->lock) NO_LOCK_ANALYSIS	/* in the order of addresses */
+static void lock_two(struct runq *a, struct runq *b) ACQUIRES(&a->lock, &b->lock) NO_LOCK_ANALYSIS	/* in the order of addresses */
 {
 	spin_lock(a < b ? &a->lock : &b->lock);
 	spin_lock_nested(a < b ? &b->lock : &a->lock);
 }
 
 /* Moves one queued thread; both locked. */
-static bool move_one(struct runq *from, struct runq *to, u64 queued_before) MUST_HOLD(from->lock, to->lock)
+static bool move_one(struct runq *from, struct runq *to, u64 queued_before) MUST_HOLD(&from->lock, &to->lock)
 {
 	struct thread *t = runq_movable(from, to->cpu, queued_before);
 
@@ -223,7 +223,7 @@ void sched_arm_slice(struct runq *rq)
 	timer_arm(&rq->slice_timer, when);
 }
 
-static void sample(struct runq *rq, struct thread *t, bool user) MUST_HOLD(rq->lock)
+static void sample(struct runq *rq, struct thread *t, bool user) MUST_HOLD(&rq->lock)
 {
 	u64 ns = t->run_ns - t->sample_ns;
 

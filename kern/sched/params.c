@@ -8,7 +8,7 @@
 #include "sched_internal.h"
 
 /* Runs body with t off its queue and back on it after; t's queue is rq, locked. */
-static void policy_apply(struct runq *rq, struct thread *t, u8 policy, u8 rt_prio, i8 nice) MUST_HOLD(rq->lock)
+static void policy_apply(struct runq *rq, struct thread *t, u8 policy, u8 rt_prio, i8 nice) MUST_HOLD(&rq->lock)
 {
 	bool queued = t->on_queue;
 

@@ -43,7 +43,7 @@ struct runq *thread_rq_lock(struct thread *t, u64 *irq) NO_LOCK_ANALYSIS	/* whic
  * Returns the thread that died in the switch, if any; its reference is dropped
  * with interrupts on.
  */
-static struct thread *finish_switch(void) RELEASES(this_rq()->lock)
+static struct thread *finish_switch(void) RELEASES(&this_rq()->lock)
 {
 	struct runq *rq = this_rq();
 	struct thread *prev = rq->prev;
@@ -105,7 +105,7 @@ void sched_switch(struct runq *rq, u64 now) NO_LOCK_ANALYSIS	/* the lock goes to
 	}
 }
 
-void sched_thread_started(void) RELEASES(this_rq()->lock)
+void sched_thread_started(void) RELEASES(&this_rq()->lock)
 {
 	struct thread *dead = finish_switch();
 
@@ -229,7 +229,7 @@ bool sched_poke_locked(struct runq *rq)
 }
 
 /* After t was queued on rq (locked): does its CPU have to be told? */
-static bool check_preempt(struct runq *rq, struct thread *t) MUST_HOLD(rq->lock)
+static bool check_preempt(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock)
 {
 	struct thread *cur = rq->current;
 
@@ -244,7 +244,7 @@ static bool check_preempt(struct runq *rq, struct thread *t) MUST_HOLD(rq->lock)
 }
 
 /* Queues t on rq, which is locked, and unlocks it. */
-static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, bool handoff) RELEASES(rq->lock)
+static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, bool handoff) RELEASES(&rq->lock)
 {
 	bool ipi = false;
 

@@ -17,12 +17,12 @@ static inline struct runq *this_rq(void) { return this_cpu_ptr(&sched_runq); }
 extern u64 sched_idle_mask[SCHED_MAX_CPUS / 64];
 
 /* Locks the queue that t belongs to; it stays the right one while locked. */
-struct runq *thread_rq_lock(struct thread *t, u64 *irq) ACQUIRES(thread_rq_lock(t, irq)->lock);
+struct runq *thread_rq_lock(struct thread *t, u64 *irq) ACQUIRES(&thread_rq_lock(t, irq)->lock);
 /* The running thread gives up the CPU.  Called with rq (this CPU's) locked; returns unlocked, interrupts still off,
  * possibly on another CPU. */
-void sched_switch(struct runq *rq, u64 now) RELEASES(rq->lock);
+void sched_switch(struct runq *rq, u64 now) RELEASES(&rq->lock);
 /* Makes the CPU of rq look at its queue again; rq locked.  True: the caller must send an IPI after unlocking. */
-MUST_USE bool sched_poke_locked(struct runq *rq) MUST_HOLD(rq->lock);
+MUST_USE bool sched_poke_locked(struct runq *rq) MUST_HOLD(&rq->lock);
 /* Queues a RUNNABLE thread that is neither queued nor running and whose t->cpu is cpu already; elsewhere if it may not
  * run there any more.  handoff: see sched_wake_handoff().  Interrupts off, no lock held. */
 void sched_place(struct thread *t, u32 cpu, enum runq_place how, bool handoff);

@@ -113,7 +113,8 @@ int file_get_path(struct file *f, struct path *out)
 	return 0;
 }
 
-static bool pos_begin(struct file *f)
+/* False: not locked, as the caller has the only reference, which is as good.  pos_end() ends either. */
+static bool pos_begin(struct file *f) ACQUIRES(&f->pos_lock) NO_LOCK_ANALYSIS
 {
 	if (ref_read(&f->refs) == 1)
 		return false;
@@ -121,7 +122,7 @@ static bool pos_begin(struct file *f)
 	return true;
 }
 
-static void pos_end(struct file *f, bool locked)
+static void pos_end(struct file *f, bool locked) RELEASES(&f->pos_lock) NO_LOCK_ANALYSIS
 {
 	if (locked)
 		mutex_unlock(&f->pos_lock);

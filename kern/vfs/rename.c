@@ -17,7 +17,9 @@ struct rename {
 	bool o_below_n;		/* the new place is an ancestor of the old directory */
 };
 
+/* May be one, which needs no rename_lock. */
 static void lock_dirs(struct vnode *a, struct vnode *b, const struct dentry *ad, const struct dentry *bd)
+	ACQUIRES(&a->lock, &b->lock) NO_LOCK_ANALYSIS
 {
 	if (a == b) {
 		rwlock_write(&a->lock);
@@ -33,7 +35,7 @@ static void lock_dirs(struct vnode *a, struct vnode *b, const struct dentry *ad,
 	}
 }
 
-static void unlock_dirs(struct vnode *a, struct vnode *b)
+static void unlock_dirs(struct vnode *a, struct vnode *b) RELEASES(&a->lock, &b->lock) NO_LOCK_ANALYSIS
 {
 	rwlock_write_end(&a->lock);
 	if (a == b)
@@ -105,6 +107,21 @@ static void tell(const struct rename *r, const char *old_name, bool is_dir, stru
 	notify(r->o->vnode, NULL, IN_MOVE_SELF, 0, NULL);
 }
 
+/* The file system's part. */
+static int move_names(const struct rename *r)
+{
+	struct vnode *od = r->ow->d->vnode, *nd = r->nw->d->vnode, *victim = r->n->vnode;
+	u32 flags = r->flags & ~RENAME_WHITEOUT;
+
+	if (!victim)
+		return od->ops->rename(od, r->o, nd, r->n, flags);
+	rwlock_write_nested(&victim->lock);
+	int err = od->ops->rename(od, r->o, nd, r->n, flags);
+
+	rwlock_write_end(&victim->lock);
+	return err;
+}
+
 static int move(struct rename *r)
 {
 	struct vnode *od = r->ow->d->vnode, *nd = r->nw->d->vnode, *victim = r->n->vnode;
@@ -121,11 +138,7 @@ static int move(struct rename *r)
 	err = exchange ? 0 : dentry_move_prepare(&mv, r->n);
 	if (err)
 		goto out;
-	if (victim)
-		rwlock_write_nested(&victim->lock);
-	err = od->ops->rename(od, r->o, nd, r->n, r->flags & ~RENAME_WHITEOUT);
-	if (victim)
-		rwlock_write_end(&victim->lock);
+	err = move_names(r);
 	if (err) {
 		dentry_move_abort(&mv);
 		goto out;

@@ -160,7 +160,7 @@ void vnode_apply_attr(struct vnode *vn, const struct vnode_attr *a)
 		vn->ctime = a->ctime;
 }
 
-void vnode_lock_two(struct vnode *a, struct vnode *b)
+void vnode_lock_two(struct vnode *a, struct vnode *b) NO_LOCK_ANALYSIS	/* in the order of addresses; may be one */
 {
 	if (a == b) {
 		rwlock_write(&a->lock);
@@ -176,7 +176,7 @@ void vnode_lock_two(struct vnode *a, struct vnode *b)
 	rwlock_write_nested(&b->lock);
 }
 
-void vnode_unlock_two(struct vnode *a, struct vnode *b)
+void vnode_unlock_two(struct vnode *a, struct vnode *b) NO_LOCK_ANALYSIS
 {
 	if (a != b)
 		rwlock_write_end(&b->lock);

@@ -34,21 +34,23 @@ void walk_set_position_copy(struct walk *w, struct mount *m, struct dentry *d)
 	walk_set_position(w, m, d);
 }
 
+static void path_copy(const struct walk *w, const struct path *from, struct path *out)
+{
+	*out = *from;
+	if (!w->rcu)
+		path_get(out);
+}
+
 static void fs_path(struct walk *w, const struct path *from, struct path *out)
 {
 	struct fs_view *v = w->caller ? w->caller->fs : NULL;
 
-	if (w->rcu && (!v || ref_read(&v->refs) == 1)) {
-		*out = *from;
+	if (!v || (w->rcu && ref_read(&v->refs) == 1)) {
+		path_copy(w, from, out);
 		return;
 	}
-	if (v)
-		spin_lock(&v->lock);
-	*out = *from;
-	if (!w->rcu)
-		path_get(out);
-	if (v)
-		spin_unlock(&v->lock);
+	GUARD_SPIN(&v->lock);
+	path_copy(w, from, out);
 }
 
 static int start_at_fd(struct walk *w, int dfd, struct path *out)

@@ -235,8 +235,8 @@ void vnode_init_owner(struct vnode *vn, const struct vnode *dir, u32 mode);
 void vnode_apply_attr(struct vnode *vn, const struct vnode_attr *a);
 void vnode_put(struct vnode *vn);
 void vnode_touch(struct vnode *vn, u32 which);	/* ATTR_ATIME | MTIME | CTIME := now */
-void vnode_lock_two(struct vnode *a, struct vnode *b);
-void vnode_unlock_two(struct vnode *a, struct vnode *b);
+void vnode_lock_two(struct vnode *a, struct vnode *b) ACQUIRES(&a->lock, &b->lock);
+void vnode_unlock_two(struct vnode *a, struct vnode *b) RELEASES(&a->lock, &b->lock);
 /* Counted openness for ETXTBSY: 0 or -ETXTBSY. */
 MUST_USE int vnode_deny_write(struct vnode *vn);
 void vnode_allow_write(struct vnode *vn);
