@@ -17,3 +17,15 @@ $(eval $(call syscall_gen,$(GEN)/abi/syscall_info.h,info))
 $(eval $(call syscall_gen,$(GEN)/abi/syscall_table.c,table))
 $(eval $(call syscall_gen,$(GEN)/syscalls.json,json))
 $(eval $(call syscall_gen,docs/syscalls.md,docs))
+
+# What is made from spec/trace.tbl: recorders, the decoder's table, a page of documentation.
+GEN_HEADERS += $(GEN)/core/trace_events.h
+
+define trace_gen
+$(1): spec/trace.tbl tools/gen/trace.py
+	@mkdir -p $$(@D)
+	@/usr/bin/python3 tools/gen/trace.py $(2) > $$@.tmp && mv $$@.tmp $$@
+endef
+$(eval $(call trace_gen,$(GEN)/core/trace_events.h,header))
+$(eval $(call trace_gen,$(GEN)/trace.json,json))
+$(eval $(call trace_gen,docs/tracepoints.md,docs))

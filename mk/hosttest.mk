@@ -37,7 +37,10 @@ $(HT_GEN)/base/errno.h: spec/errno.tbl tools/gen/errno.awk
 $(HT_GEN)/core/lockrank.h: spec/lockorder.tbl tools/gen/lockrank.awk
 	@mkdir -p $(@D)
 	awk -f tools/gen/lockrank.awk $< > $@.tmp && mv $@.tmp $@
-HT_HEADERS := $(HT_GEN)/base/errno.h $(HT_GEN)/core/lockrank.h
+$(HT_GEN)/core/trace_events.h: spec/trace.tbl tools/gen/trace.py
+	@mkdir -p $(@D)
+	@/usr/bin/python3 tools/gen/trace.py header > $@.tmp && mv $@.tmp $@
+HT_HEADERS := $(HT_GEN)/base/errno.h $(HT_GEN)/core/lockrank.h $(HT_GEN)/core/trace_events.h
 
 build/host/obj/%.o: %.c $(HT_HEADERS) mk/hosttest.mk
 	@mkdir -p $(@D)

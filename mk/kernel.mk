@@ -74,7 +74,10 @@ $(KB)/saker.elf: $(KB)/stage1.elf
 	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms.o
 
 SUFFIX := $(if $(filter 1,$(DEBUG)),-debug)
-build/saker$(SUFFIX).elf: $(KB)/saker.elf
+# The launcher decodes what this kernel writes by these.
+KERNEL_TABLES := $(GEN)/trace.json $(GEN)/syscalls.json
+
+build/saker$(SUFFIX).elf: $(KB)/saker.elf | $(KERNEL_TABLES)
 	@echo "  ELF  $@"
 	@objcopy --strip-debug $< $@
 build/saker$(SUFFIX).bzImage: $(KB)/saker.elf tools/gen/mkbzimage.py

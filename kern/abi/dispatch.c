@@ -8,6 +8,7 @@
 #include <abi/sys_protos.h>
 #include <arch/upcall.h>
 #include <base/errno.h>
+#include <core/trace.h>
 #include <proc/task.h>
 
 static u64 absent_calls[SYSCALL_COUNT + 1];	/* atomic */
@@ -42,7 +43,9 @@ static NOINLINE void dispatch_watched(struct task *self, struct trapframe *tf)
 	if (syscall_trace_enter && !syscall_trace_enter(self, tf))
 		return;
 	nr = (u32)tf->orig_rax;		/* the watcher may have changed it */
+	trace_syscall_call_begin(nr, tf->rdi);
 	tf->rax = (u64)(nr < SYSCALL_COUNT ? syscall_table[nr](self, tf) : syscall_absent(self, tf));
+	trace_syscall_call_end((i64)tf->rax);
 	if (syscall_trace_exit)
 		syscall_trace_exit(self, tf);
 }

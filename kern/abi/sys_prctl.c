@@ -1,4 +1,5 @@
 /* prctl. */
+#include <core/trace.h>
 #include "abi.h"
 
 #define SECBIT_KEEP_CAPS	(1u << 4)
@@ -28,6 +29,7 @@ static i64 set_name(struct task *self, u64 arg)
 	name[15] = '\0';
 	memset(name + strlen(name), 0, sizeof(name) - strlen(name));
 	memcpy(self->thread.name, name, sizeof(name));
+	trace_task_comm(self->thread.name);
 	return 0;
 }
 

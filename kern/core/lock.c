@@ -14,6 +14,7 @@
 #include <core/irq.h>
 #include <core/lock.h>
 #include <core/percpu.h>
+#include <core/trace.h>
 
 struct lockrank_held *(*lockrank_thread_held)(u32 **count);
 
@@ -172,9 +173,14 @@ void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t)SPINLOCK_I
 
 static void take(spinlock_t *l) NO_LOCK_ANALYSIS
 {
-	while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+	if (likely(!__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE)))
+		return;
+	trace_lock_spin_begin(l->rank);
+	do {
 		for (u32 n = 1; __atomic_load_n(&l->locked, __ATOMIC_RELAXED); n++)
 			cpu_spin(n);
+	} while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
+	trace_lock_spin_end();
 }
 
 static void give(spinlock_t *l) NO_LOCK_ANALYSIS { __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE); }

@@ -15,6 +15,7 @@
 #include <core/outbox.h>
 #include <core/panic.h>
 #include <core/rcu.h>
+#include <core/trace.h>
 #include <dev/random.h>
 #include <dev/tty.h>
 #include <fs/fs.h>
@@ -62,6 +63,7 @@ void kernel_main(struct bootinfo *bi)
 	cmdline_init(bi->cmdline);
 	read_log_options();
 	outbox_init(bi);
+	trace_init(bi);
 	mem_init(bi);
 	mem_init_slab();
 	arch_init_late();

@@ -7,7 +7,9 @@
  * child_drop(), which copes with any stage.
  */
 #include <arch/usercopy.h>
+#include <core/debug.h>
 #include <core/panic.h>
+#include <core/trace.h>
 #include "proc.h"
 
 #define CLONE_NEW_ANY (CLONE_NEWTIME | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
@@ -117,6 +119,8 @@ static struct task *task_alloc(const char *name)
 	t->timer_slack_ns = 50000;
 	t->syscall_nr = ~0ull;
 	t->start_ns = clock_mono_ns();
+	if (debug_on(DEBUG_TRACE))
+		t->thread.flags |= TF_TRACE;	/* the calls are spans */
 	return t;
 }
 
@@ -190,6 +194,7 @@ static int copy_tables(struct birth *b)
 {
 	struct task *t = b->child, *self = b->self;
 	u64 f = b->args->flags;
+	TRACE_SPAN(fork_files);
 
 	t->vfs.fs = f & CLONE_FS ? fs_view_get(self->vfs.fs) : fs_view_dup(self->vfs.fs);
 	t->vfs.fds = f & CLONE_FILES ? fdtable_get(self->vfs.fds) : fdtable_dup(self->vfs.fds);
@@ -232,6 +237,7 @@ static int copy_space(struct birth *b)
 	struct task *t = b->child;
 	struct aspace *as = aspace_current();
 	int err = 0;
+	TRACE_SPAN(fork_vm);
 
 	if (b->args->flags & CLONE_VM)
 		aspace_use(as);
@@ -342,7 +348,7 @@ static int link_locked(struct birth *b, u32 *chunk)
 	if (!err)
 		err = pid_alloc_locked(b->set_tid, chunk);
 	if (!err) {
-		t->tid = *chunk;
+		t->tid = t->thread.trace_id = *chunk;
 		t->vfs.pid = t->tid;
 		t->vfs.tgid = b->new_process ? t->tid : me->pid;
 		pid_slot(t->tid)->task = task_get(t);
@@ -359,6 +365,7 @@ static int link_locked(struct birth *b, u32 *chunk)
 static int link_child(struct birth *b)
 {
 	u32 chunk;
+	TRACE_SPAN(fork_link);
 
 	for (;;) {
 		int err;
@@ -410,7 +417,7 @@ static void wait_for_vfork(struct task *child, struct vfork_wait *w)
 	spin_unlock(&child->proc->lock);
 }
 
-i64 process_clone(struct task *self, const struct clone_args_k *a)
+static i64 clone_run(struct task *self, const struct clone_args_k *a)
 {
 	struct birth b = { .self = self, .args = a, .pidfd_nr = -1, .new_process = !(a->flags & CLONE_THREAD),
 			   .multi_seen = READ_ONCE(self->proc->multi_signals) };
@@ -443,6 +450,7 @@ i64 process_clone(struct task *self, const struct clone_args_k *a)
 		return err;
 	}
 	tid = b.child->tid;
+	trace_task_fork(tid, b.child->vfs.tgid, self->tid);
 	if (b.pidfd)
 		fdtable_fill(self->vfs.fds, b.pidfd_nr, b.pidfd);
 	if (a->flags & CLONE_PARENT_SETTID)
@@ -455,6 +463,16 @@ i64 process_clone(struct task *self, const struct clone_args_k *a)
 	sched_start(&b.child->thread);
 	wait_for_vfork(b.child, &vfork);
 	task_put(b.child);
+	return tid;
+}
+
+i64 process_clone(struct task *self, const struct clone_args_k *a)
+{
+	i64 tid;
+
+	trace_fork_total_begin(a->flags);
+	tid = clone_run(self, a);
+	trace_fork_total_end(tid);
 	return tid;
 }
 
@@ -513,7 +531,7 @@ int process_create_init(void (*entry)(void *), void *arg)
 	t->thread.flags |= TF_NOTIFY;
 	spin_lock(&proc_table_lock);
 	VERIFY(!pid_alloc_locked(1, &nr) || nr == 1);
-	t->tid = t->vfs.pid = t->vfs.tgid = p->pid = 1;
+	t->tid = t->thread.trace_id = t->vfs.pid = t->vfs.tgid = p->pid = 1;
 	pid_slot(1)->task = task_get(t);
 	atomic_inc(&thread_total);
 	atomic_inc(&process_total);

@@ -8,6 +8,7 @@
 #include <arch/context.h>
 #include <core/cmdline.h>
 #include <core/log.h>
+#include <core/trace.h>
 #include "exec.h"
 
 __attribute__((weak)) u32 sysctl_randomize_va_space = 2;
@@ -113,7 +114,9 @@ static void swap_tables(struct task *self, struct fdtable *fds, struct sighand *
 		spin_unlock_irq(&p->sig_lock, irq);
 		sighand_put(old);
 	}
+	trace_exec_close_cloexec_begin();
 	fdtable_close_on_exec(self->vfs.fds);
+	trace_exec_close_cloexec_end();
 }
 
 static void switch_space(struct exec_ctx *x)
@@ -121,6 +124,7 @@ static void switch_space(struct exec_ctx *x)
 	struct task *self = x->self;
 	struct process *p = self->proc;
 	struct aspace *old = self->thread.aspace, *as = MOVE(x->as);
+	TRACE_SPAN(exec_vm_switch);
 
 	as->exe_file = file_get(x->file);
 	task_release_mm(self);
@@ -140,6 +144,7 @@ static void set_name(struct task *self, const char *path)
 	const char *slash = strrchr(path, '/');
 
 	str_copy(self->thread.name, slash ? slash + 1 : path, sizeof(self->thread.name));
+	trace_task_comm(self->thread.name);
 }
 
 static void reset_task(struct exec_ctx *x)
@@ -147,7 +152,9 @@ static void reset_task(struct exec_ctx *x)
 	struct task *self = x->self;
 	struct process *p = self->proc;
 
+	trace_exec_signal_reset_begin();
 	signal_flush_handlers(self);
+	trace_exec_signal_reset_end();
 	posix_timers_exit(p);
 	self->rseq = UPTR(0);
 	self->rseq_len = self->rseq_sig = 0;
@@ -215,6 +222,7 @@ static int run(struct exec_ctx *x, int dfd, const char *path, int flags)
 	if (self->user != &user_root && (u64)atomic_read(&self->user->tasks) > self->proc->rlim[RLIMIT_NPROC].cur &&
 	    !cred_can(self->vfs.cred, CAP_SYS_RESOURCE) && !cred_can(self->vfs.cred, CAP_SYS_ADMIN))
 		return -EAGAIN;
+	trace_exec_total_begin();
 	self->in_execve = true;
 	err = exec_open(x, dfd, path, flags);
 	if (!err)
@@ -225,6 +233,7 @@ static int run(struct exec_ctx *x, int dfd, const char *path, int flags)
 		err = commit(x);
 	ctx_drop(x);
 	self->in_execve = false;
+	trace_exec_total_end(err);
 	return err;
 }
 

@@ -6,6 +6,7 @@
  * run before is neither read nor parsed again.
  */
 #include <base/fmt.h>
+#include <core/trace.h>
 #include "exec.h"
 
 static void free_plan(void *arg)
@@ -270,6 +271,7 @@ static int resolve_once(struct exec_ctx *x)
 int exec_resolve(struct exec_ctx *x)
 {
 	int err = 0;
+	TRACE_SPAN(exec_elf_parse);
 
 	while (!err && !x->plan)
 		err = resolve_once(x);

@@ -7,6 +7,7 @@
  * What cannot be mapped dooms the exec: Linux finds out after the old program is
  * gone and kills with SIGSEGV.
  */
+#include <core/trace.h>
 #include "exec.h"
 
 #define STACK_FIRST	 (132ull << 10)
@@ -35,6 +36,7 @@ int exec_space_create(struct exec_ctx *x)
 {
 	struct process *p = x->self->proc;
 	struct map_request rq = { .fixed = true };
+	TRACE_SPAN(exec_image_map);
 	struct aspace *as = aspace_create();
 	u64 top;
 	i64 at;
@@ -126,8 +128,10 @@ static int map_image(struct exec_ctx *x, struct vm_image *image, struct file *f,
 	if (!vm_image_map(image, x->as, &place))
 		return 0;
 	err = map_segments(x, f, plan, bias);
-	if (!err)
+	if (!err) {
+		TRACE_SPAN(exec_image_build);
 		vm_image_learn(image, x->as, &place);
+	}
 	return err;
 }
 
@@ -204,6 +208,7 @@ static int map_interpreter(struct exec_ctx *x)
 
 void exec_map_program(struct exec_ctx *x)
 {
+	TRACE_SPAN(exec_image_map);
 	int err = x->plan->doomed || !program_bias(x) ? -EINVAL : map_image(x, x->image, x->file, x->plan, x->bias);
 
 	x->entry = x->plan->entry + x->bias;

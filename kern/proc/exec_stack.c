@@ -6,6 +6,7 @@
  */
 #include <arch/machine.h>
 #include <arch/usercopy.h>
+#include <core/trace.h>
 #include "exec.h"
 
 #define MAX_ARG_STRLEN	131072u
@@ -203,6 +204,7 @@ static int push_scripts(struct exec_ctx *x)
 
 int exec_args_copy(struct exec_ctx *x)
 {
+	TRACE_SPAN(exec_stack);
 	int err = push_kernel(x, x->name);
 
 	x->execfn = x->p;
@@ -325,6 +327,7 @@ _Static_assert(sizeof(((struct aspace *)0)->auxv) >= 21 * 16, "room for every en
 
 int exec_stack_finish(struct exec_ctx *x)
 {
+	TRACE_SPAN(exec_stack);
 	struct aspace *as = x->as;
 	u64 p = x->p, str = x->p, platform, random, at, noise[2], words;
 	u32 naux;

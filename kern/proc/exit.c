@@ -9,6 +9,7 @@
  */
 #include <arch/cpu.h>
 #include <core/panic.h>
+#include <core/trace.h>
 #include "proc.h"
 
 void task_switch_aspace(struct task *self, struct aspace *as)
@@ -27,6 +28,7 @@ static void exit_mm(struct task *self, bool group_dead)
 {
 	struct process *p = self->proc;
 	struct aspace *as = self->thread.aspace;
+	TRACE_SPAN(exit_vm);
 
 	task_release_mm(self);
 	if (!as)
@@ -46,6 +48,7 @@ static void exit_files(struct task *self)
 {
 	struct fdtable *fds = self->vfs.fds;
 	struct fs_view *fs = self->vfs.fs;
+	TRACE_SPAN(exit_files);
 
 	/* Gone from view before the reference goes: task_fdtable_get() relies on it. */
 	spin_lock(&self->proc->lock);
@@ -183,6 +186,7 @@ void task_exit(i32 code)
 	struct list dead = LIST_INIT(dead);
 	bool group_dead;
 
+	trace_exit_total_begin(code);
 	self->exit_code = code;
 	signal_exit_thread(self);
 	group_dead = atomic_dec_is_zero(&p->live_threads);
@@ -193,12 +197,16 @@ void task_exit(i32 code)
 	}
 	exit_mm(self, group_dead);
 	exit_files(self);
+	trace_exit_notify_begin();
 	if (group_dead)
 		session_leader_exit(p);
 	spin_lock(&proc_table_lock);
 	leave_locked(self, &dead);
 	spin_unlock(&proc_table_lock);
 	release_dead(&dead);
+	trace_exit_notify_end();
+	trace_exit_total_end();
+	trace_task_exit();
 	sched_exit();
 }
 
@@ -244,7 +252,7 @@ static void take_over_leader(struct task *self)
 	irq = spin_lock_irq(&p->sig_lock);
 	pid_slot(p->pid)->task = self;
 	pid_slot(mine)->task = old;
-	self->tid = self->vfs.pid = p->pid;
+	self->tid = self->vfs.pid = self->thread.trace_id = p->pid;
 	old->tid = mine;
 	p->leader = self;
 	self->exit_signal = SIGCHLD;

@@ -5,6 +5,7 @@
  * proc_table_lock by the one waiter that unlinks it; its numbers are copied
  * before.
  */
+#include <core/trace.h>
 #include "proc.h"
 
 #define WNOHANG	    0x00000001u
@@ -171,8 +172,10 @@ static i64 wait_run(struct wait_request *w)
 {
 	int err = waitq_wait_intr(&w->self->proc->child_wait, scan(w));
 
-	if (w->reaped)
+	if (w->reaped) {
+		TRACE_SPAN(wait_reap);
 		task_release_rest(w->reaped);
+	}
 	return err ? err : w->ret;
 }
 
@@ -193,7 +196,7 @@ static i64 wait_pidfd(struct wait_request *w)
 	return ret ? ret : -EAGAIN;
 }
 
-i64 process_wait(struct task *self, u32 which, u32 id, u32 options, struct wait_result *out)
+static i64 wait_checked(struct task *self, u32 which, u32 id, u32 options, struct wait_result *out)
 {
 	struct wait_request w = { .self = self, .which = which, .id = id, .options = options, .out = out };
 
@@ -204,4 +207,14 @@ i64 process_wait(struct task *self, u32 which, u32 id, u32 options, struct wait_
 	if (which == WAIT_BY_PIDFD)
 		return wait_pidfd(&w);
 	return wait_run(&w);
+}
+
+i64 process_wait(struct task *self, u32 which, u32 id, u32 options, struct wait_result *out)
+{
+	i64 ret;
+
+	trace_wait_total_begin();
+	ret = wait_checked(self, which, id, options, out);
+	trace_wait_total_end(ret);
+	return ret;
 }

@@ -6,6 +6,7 @@
  */
 #include <arch/cpu.h>
 #include <base/errno.h>
+#include <core/trace.h>
 #include <sched/mutex.h>
 
 #define SPINS 200u
@@ -65,8 +66,11 @@ static NOINLINE int mutex_lock_slow(mutex_t *m, enum thread_state st)
 	struct waiter w;
 	int err = 0;
 
-	if (mutex_spin(m))
+	trace_lock_sleep_begin(m->rank);
+	if (mutex_spin(m)) {
+		trace_lock_sleep_end();
 		return 0;
+	}
 	waiter_init(&w);
 	w.exclusive = true;
 	for (;;) {
@@ -82,6 +86,7 @@ static NOINLINE int mutex_lock_slow(mutex_t *m, enum thread_state st)
 	}
 	sched_set_state(THREAD_RUNNABLE);
 	waitq_remove(&m->wait, &w);
+	trace_lock_sleep_end();
 	/* The wake that was ours goes on to the next. */
 	if (err)
 		waitq_wake_one(&m->wait);

@@ -16,6 +16,7 @@
 #include <base/errno.h>
 #include <core/clock.h>
 #include <core/rcu.h>
+#include <core/trace.h>
 #include <sched/wait.h>
 #include "sched_internal.h"
 
@@ -89,6 +90,8 @@ void sched_switch(struct runq *rq, u64 now) NO_LOCK_ANALYSIS	/* the lock goes to
 	rq->current = next;
 	rq->prev = prev;
 	rq->switches++;
+	if (unlikely(trace_mask))
+		trace_switch(prev->trace_id, next->trace_id, prev->state);
 	this_cpu_write(cpu_current, next);
 	this_cpu_write(cpu_thread_flags, &next->flags);
 	if (next->aspace && sched_aspace_switch)
@@ -314,6 +317,7 @@ static bool wake(struct thread *t, u32 mask, bool handoff)
 	if (state_is_uninterruptible(old_state))
 		rq->nr_uninterruptible--;
 	rq->wakeups++;
+	trace_sched_wake(t->trace_id, t->cpu);
 	t->wake_ns = clock_mono_ns();
 	cpu = handoff && thread_allowed_on(t, cpu_id()) ? cpu_id() : sched_pick_cpu(t, t->cpu);
 	if (cpu == rq->cpu) {

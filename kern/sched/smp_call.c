@@ -9,6 +9,7 @@
 #include <arch/smp.h>
 #include <arch/upcall.h>
 #include <base/bitmap.h>
+#include <core/trace.h>
 #include "sched_internal.h"
 
 #define CALL_WORDS (SCHED_MAX_CPUS / 64)
@@ -59,6 +60,7 @@ static void call_cpus(const u64 *mask, void (*fn)(void *arg), void *arg)
 		n += call_wanted(mask, c, self);
 	if (!n)
 		return;
+	TRACE_SPAN(tlb_shootdown);
 	s->fn = fn;
 	s->arg = arg;
 	/* One more than there are: a CPU that comes online meanwhile adds itself below. */

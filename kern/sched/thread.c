@@ -4,6 +4,7 @@
 #include <base/errno.h>
 #include <base/string.h>
 #include <core/clock.h>
+#include <core/trace.h>
 #include <mem/slab.h>
 #include "sched_internal.h"
 
@@ -99,6 +100,7 @@ struct thread *thread_spawn_kernel(const char *name, void (*fn)(void *arg), void
 	w->fn = fn;
 	w->arg = arg;
 	thread_defaults(t, name);
+	t->trace_id = trace_worker_id(name);
 	t->cpu = cpu_id();
 	t->release = worker_release;
 	t->stack = kstack_alloc();

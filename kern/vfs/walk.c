@@ -11,6 +11,7 @@
  * current and the rest of the outer one is pushed, unless nothing is left of
  * it, so a component is the last one iff its rest is empty and depth is 0.
  */
+#include <core/trace.h>
 #include "vfs_private.h"
 
 /* New position; in ref mode the references on it pass to the walk. */
@@ -415,7 +416,7 @@ static void walk_prepare(struct walk *w, struct vfs_caller *c, u32 flags, bool p
 	w->parent_only = parent_only;
 }
 
-int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
+static int walk_path(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
 {
 	struct walk w;
 	int err;
@@ -437,6 +438,16 @@ int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct p
 		out->dentry = MOVE(w.d);
 	}
 	walk_end(&w);
+	return err;
+}
+
+int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
+{
+	int err;
+
+	trace_path_lookup_begin();
+	err = walk_path(c, dfd, name, walk, out);
+	trace_path_lookup_end(err);
 	return err;
 }
 

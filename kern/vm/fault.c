@@ -17,6 +17,7 @@
  */
 #include <arch/upcall.h>
 #include <core/log.h>
+#include <core/trace.h>
 
 #include "vm.h"
 
@@ -442,7 +443,7 @@ int vm_fault(struct aspace *as, u64 addr, u32 want, bool present)
 	return err;
 }
 
-int vm_fault_user(u64 addr, u64 err, bool from_user)
+static int fault_user(u64 addr, u64 err, bool from_user)
 {
 	struct aspace *as = aspace_current();
 	u32 want = err & HW_FETCH ? VM_EXEC : err & HW_WRITE ? VM_WRITE : VM_READ;
@@ -465,4 +466,14 @@ int vm_fault_user(u64 addr, u64 err, bool from_user)
 		if (thread_fatal_pending())
 			return from_user ? 0 : -ENOMEM;
 	}
+}
+
+int vm_fault_user(u64 addr, u64 err, bool from_user)
+{
+	int ret;
+
+	trace_fault_user_begin(addr, (u32)err);
+	ret = fault_user(addr, err, from_user);
+	trace_fault_user_end(ret);
+	return ret;
 }

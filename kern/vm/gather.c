@@ -15,6 +15,7 @@
  */
 #include <arch/cpu.h>
 #include <base/bitmap.h>
+#include <core/trace.h>
 #include <sched/sched.h>
 
 #include "vm.h"
@@ -111,6 +112,7 @@ void tlb_flush(struct aspace *as, u64 start, u64 end)
 {
 	struct shot s = { .as = as, .start = start, .end = end };
 
+	trace_tlb_flush(start, end);
 	flush_here(as, start, end);
 	if (unlikely(tlb_elsewhere(as)))
 		smp_call_mask(as->cpus, shot_arrives, &s);

@@ -8,10 +8,11 @@ USAGE = """\
 usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its status
        ./saker test [--full] [--kernel linux] [GROUP|NAME...]   TAP on stdout
        ./saker bench [--icount] [NAME...] [--against FILE]   Saker against Linux
+       ./saker trace [-e GROUPS] [-o FILE] -- CMD  where the time goes, span by span
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
-LATER = ("trace", "strace", "profile", "bisect")
+LATER = ("strace", "profile", "bisect")
 
 
 def run(top, args):
@@ -29,6 +30,11 @@ def bench(top, args):
     return board.run(top, args)
 
 
+def trace(top, args):
+    from . import trace as tracer
+    return tracer.run(top, args)
+
+
 def doctor(top, args):
     from . import doctor as report
     return report.run(top, args)
@@ -41,7 +47,7 @@ def command(top, args):
         return 0
     if name in LATER:
         raise Fatal(f"{name}: not built yet", 2)
-    known = {"run": run, "test": test, "bench": bench, "doctor": doctor}
+    known = {"run": run, "test": test, "bench": bench, "trace": trace, "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)
         return 2

@@ -53,6 +53,7 @@ class Options:
         self.command = []
         # Set by the commands that read the guest's memory: tools/saker/outbox.py.
         self.outbox = None
+        self.debug_quiet = False
         self.on_record = {}
         self.on_poll = None
 

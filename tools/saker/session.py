@@ -211,7 +211,7 @@ class Session:
             return
         if self.log_file is not None:
             os.write(self.log_file, data)
-        if self.options.debug:
+        if self.options.debug and not self.options.debug_quiet:
             self.outputs[2].queue += data
         self.log += data
         del self.log[:-LOG_KEPT]
@@ -367,7 +367,7 @@ class Session:
                 if before == len(self.log) + len(self.errors):
                     break
         report = self.errors
-        if not self.options.debug:
+        if not self.options.debug or self.options.debug_quiet:
             report += self.log[-65536:].replace(b"\r\n", b"\n")
         if report and not report.endswith(b"\n"):
             report += b"\n"

@@ -8,6 +8,7 @@
 #include <base/errno.h>
 #include <core/panic.h>
 #include <core/percpu.h>
+#include <core/trace.h>
 #include <x86_64/arch.h>
 #include <x86_64/x86.h>
 
@@ -76,6 +77,7 @@ bool arch_irq_from_user(void) { return this_cpu_read(irq_from_user); }
 static void interrupt(u32 vec)
 {
 	arch_this_cpu_add(irq_depth, 1);
+	trace_irq_handler_begin(vec);
 	switch (vec) {
 	case VEC_TIMER:
 		lapic_eoi();
@@ -103,6 +105,7 @@ static void interrupt(u32 vec)
 		irq_dispatch(vec);
 		lapic_eoi();
 	}
+	trace_irq_handler_end();
 	arch_this_cpu_add(irq_depth, -1);
 }
 

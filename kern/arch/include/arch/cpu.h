@@ -43,3 +43,9 @@ static inline u64 cpu_cycles(void)
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
 	return lo | (u64)hi << 32;
 }
+/* *p += n, returns the old value; atomic towards interrupts of this CPU, not towards other CPUs. */
+static inline u64 cpu_local_fetch_add(u64 *p, u64 n)
+{
+	__asm__ volatile("xaddq %0, %1" : "+r"(n), "+m"(*p) :: "memory");
+	return n;
+}

@@ -48,6 +48,7 @@ struct thread {
 	u8 rt_prio;			/* 1..99 for FIFO, RR */
 	i8 nice;			/* -20..19 */
 	u32 weight;
+	u32 trace_id;			/* number in traces: the tid of a task; const for workers; 0: idle */
 	u64 vruntime;
 	struct rb_node run_node;	/* fair queue */
 	struct list run_link;		/* real-time queue */

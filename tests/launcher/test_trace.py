@@ -1,0 +1,128 @@
+"""`saker trace`: the recording, its table, its flame graph, and runs that end badly."""
+import json
+import os
+import subprocess
+
+from tap import BOOT_LIMIT, SAKER, case, equal, holds, scratch
+
+
+def trace(*words, top=None):
+    done = subprocess.run([SAKER, "trace", "--timeout", str(BOOT_LIMIT), *words], cwd=top,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=BOOT_LIMIT + 30,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def table(text):
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+
+
+def check_nesting(events):
+    """Spans of one thread lie in one another or apart, never across."""
+    threads = {}
+    for event in events:
+        if event["ph"] == "X" and event["cat"] != "running":
+            start = round(event["ts"] * 1000)
+            threads.setdefault(event["tid"], []).append((start, -round(event["dur"] * 1000)))
+    holds(threads, "no spans")
+    for tid, spans in threads.items():
+        ends = []
+        for start, length in sorted(spans):
+            while ends and ends[-1] <= start + 1:
+                ends.pop()
+            holds(not ends or start - length <= ends[-1] + 2, f"thread {tid}: a span crosses another")
+            ends.append(start - length)
+
+
+@case("trace: a recording has threads, CPUs, names, spans and arrows", only="saker")
+def recording():
+    with scratch() as top:
+        status, out, err = trace("--smp", "2", "-o", "t.json", "--flame", "t.svg", "--", "sh", "-c",
+                                 "/bin/true; /bin/echo said | cat; exit 7", top=top)
+        equal((status, out), (7, b"said\n"), "status and stdout")
+        found = load(os.path.join(top, "t.json"))
+        with open(os.path.join(top, "t.svg"), encoding="utf-8") as file:
+            flame = file.read()
+    events = found["traceEvents"]
+    names = {event["args"]["name"] for event in events if event["ph"] == "M" and "name" in event["args"]}
+    holds({"CPUs", "CPU 0", "CPU 1", "true", "echo", "cat", "sh"} <= names, f"tracks: {sorted(names)}")
+    spans = {event["name"] for event in events if event["ph"] == "X"}
+    wanted = {"exec.total", "exec.elf_parse", "exec.signal_reset", "exec.close_cloexec", "exec.image_map",
+              "exec.stack", "exec.vm_switch", "fork.total", "fork.vm", "exit.total", "wait.total",
+              "fault.user", "path.lookup", "syscall.execve", "syscall.write"}
+    holds(wanted <= spans, f"missing: {sorted(wanted - spans)}")
+    starts = {event["id"] for event in events if event["ph"] == "s"}
+    holds(starts and starts == {event["id"] for event in events if event["ph"] == "f"}, "arrows")
+    check_nesting(events)
+    equal(found["otherData"]["saker"]["lost"], 0, "records lost")
+    rows = table(err)
+    equal(rows["exec.vm_switch"][0], "4", "programs that ran: sh, true, echo, cat")
+    holds(flame.startswith("<svg") and "exec.total" in flame, "flame graph")
+
+
+@case("trace: self times of all spans add up to the time the CPU had", only="saker")
+def sums():
+    with scratch() as top:
+        status, _, _ = trace("-o", "t.json", "--", "sh", "-c", "/bin/true; /bin/true", top=top)
+        equal(status, 0, "status")
+        found = load(os.path.join(top, "t.json"))
+    runs = sum(event["dur"] for event in found["traceEvents"]
+               if event["ph"] == "X" and event["cat"] == "running")
+    rows = found["otherData"]["saker"]["rows"]
+    own = sum(row["self"] for name, row in rows.items() if name != "idle")
+    # An interrupt that finds the CPU idle is in a span but in no run.
+    holds(0.98 * runs < own < 1.05 * runs + 2000, f"{own:.0f} us in spans, {runs:.0f} us run")
+
+
+@case("trace: -e records some groups only", only="saker")
+def groups():
+    with scratch() as top:
+        status, _, _ = trace("-e", "exec,path", "-o", "t.json", "--", "true", top=top)
+        equal(status, 0, "status")
+        events = load(os.path.join(top, "t.json"))["traceEvents"]
+    kinds = {event["cat"] for event in events if event["ph"] == "X"}
+    equal(kinds, {"exec", "path"}, "groups")
+    status, _, err = trace("-e", "nonsense", "--", "true")
+    equal(status, 2, "unknown group")
+    holds("nonsense" in err and "exec" in err, err)
+
+
+@case("trace: a run that ends in a panic is recorded up to it", only="saker")
+def crash():
+    with scratch() as top:
+        status, _, err = trace("-o", "t.json", "--append", "rdinit=/bin/true", "--", "true", top=top)
+        equal(status, 125, "status")
+        holds("Attempted to kill init" in err, err[:500])
+        events = load(os.path.join(top, "t.json"))["traceEvents"]
+    cut = {event["name"] for event in events if event.get("args", {}).get("unfinished")}
+    holds({"exit.total", "syscall.exit_group"} <= cut, f"open at the end: {sorted(cut)}")
+
+
+@case("trace: a ring that goes round says how much was lost", only="saker")
+def lost():
+    with scratch() as top:
+        status, _, err = trace("--ring", "16K", "-o", "t.json", "--", "sh", "-c",
+                               "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); [ -e /bin/sh ]; done",
+                               top=top)
+        equal(status, 0, "status")
+        count = load(os.path.join(top, "t.json"))["otherData"]["saker"]["lost"]
+    holds(count > 0 and f"{count} records" in err, err[-200:])
+
+
+@case("trace: --diff compares two recordings", only="saker")
+def diff():
+    with scratch() as top:
+        for name, count in (("a.json", 1), ("b.json", 3)):
+            status, _, _ = trace("-o", name, "--", "sh", "-c", "/bin/true;" * count + ":", top=top)
+            equal(status, 0, "status")
+        status, out, _ = trace("--diff", "a.json", "b.json", top=top)
+        equal(status, 0, "status")
+        equal(table(out.decode())["fork.vm"][:2], ["1", "3"], "forks")
+        status, _, err = trace("--diff", "a.json", "/dev/null", top=top)
+        equal(status, 2, "not a recording")
+        holds("not a recording" in err, err)
