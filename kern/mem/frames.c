@@ -194,7 +194,7 @@ static void frames_mark_reserved(u64 start, u64 end)
 }
 
 /* Frees the part of RAM in [start, end) and marks the holes; res (sorted, frames) is left out. */
-static void frames_free_parts(u64 start, u64 end, const struct boot_region *res, u32 nres)
+static void frames_free_parts(u64 start, u64 end, const struct boot_region *res, u32 nres) MUST_HOLD(&mem_zone.lock)
 {
 	u64 at = start;
 
@@ -221,7 +221,7 @@ static void frames_free_parts(u64 start, u64 end, const struct boot_region *res,
 	frames_mark_reserved(at, end);
 }
 
-static void chunk_bring_online(u64 c, const struct boot_region *res, u32 nres)
+static void chunk_bring_online(u64 c, const struct boot_region *res, u32 nres) MUST_HOLD(&mem_zone.lock)
 {
 	memset(pfn_to_page(PFN(c << FRAMES_CHUNK_SHIFT)), 0, CHUNK_BYTES);
 	frames_free_parts(c << FRAMES_CHUNK_SHIFT, (c + 1) << FRAMES_CHUNK_SHIFT, res, nres);
@@ -305,8 +305,9 @@ void mem_init(struct bootinfo *bi)
 		res[i].end = ALIGN_UP(bi->reserved[i].end, PAGE_SIZE) >> PAGE_SHIFT;
 	}
 	region_sort(res, &nres);
-	buddy_init(&mem_zone.buddy);
 	spin_init(&mem_zone.lock, LR_ZONE);
+	spin_unshared(&mem_zone.lock);
+	buddy_init(&mem_zone.buddy);
 	mem_zone.total = frames_count_ram() - frames_count_reserved(res, nres);
 	if (mem_zone.total < RAM_NEEDED >> PAGE_SHIFT)
 		panic_boot("not enough memory: %llu KiB usable, %llu KiB needed",

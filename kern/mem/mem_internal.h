@@ -30,7 +30,7 @@ extern struct zone mem_zone;
 
 /* Initialises the next deferred chunk and frees its frames into the zone.  False: none left.  Zone lock held. */
 bool frames_online_next(void) MUST_HOLD(&mem_zone.lock);
-void page_zone_init(void);			/* watermarks, from mem_zone.total */
+void page_zone_init(void) MUST_HOLD(&mem_zone.lock);	/* watermarks, from mem_zone.total */
 /* Frees one frame range that boot had reserved.  Frame numbers. */
 void page_release_reserved(u64 start, u64 end);
 

@@ -125,7 +125,7 @@ static inline void slab_check_free(const struct slab_cache *c, void *obj) {}
 
 /* ---- slabs: cache lock held ---- */
 
-static void partial_push(struct slab_cache *c, struct page *head)
+static void partial_push(struct slab_cache *c, struct page *head) MUST_HOLD(&c->lock)
 {
 	u32 f = (u32)page_to_pfn(head).v;
 
@@ -136,7 +136,7 @@ static void partial_push(struct slab_cache *c, struct page *head)
 	c->partial = f;
 }
 
-static void partial_remove(struct slab_cache *c, struct page *head)
+static void partial_remove(struct slab_cache *c, struct page *head) MUST_HOLD(&c->lock)
 {
 	u32 next = head->link.next;
 	u32 prev = head->link.prev;

@@ -87,8 +87,8 @@ static void notify_cldstop(struct process *p, u32 why)
 
 /* --- stopping ------------------------------------------------------------------ */
 
-/* Every thread is to stop.  sig_lock held. */
-static void begin_stop(struct process *p, u32 sig)
+/* Every thread is to stop. */
+static void begin_stop(struct process *p, u32 sig) MUST_HOLD(&p->sig_lock)
 {
 	struct task *t;
 
@@ -104,8 +104,8 @@ static void begin_stop(struct process *p, u32 sig)
 	}
 }
 
-/* The thread sleeps until SIGCONT or death.  sig_lock held on entry, not on return. */
-static void do_stop(struct task *self, u64 irq)
+/* The thread sleeps until SIGCONT or death. */
+static void do_stop(struct task *self, u64 irq) RELEASES(&self->proc->sig_lock)
 {
 	struct process *p = self->proc;
 	bool last = false;
@@ -127,8 +127,8 @@ static void do_stop(struct task *self, u64 irq)
 	sched_set_state(THREAD_RUNNABLE);
 }
 
-/* A stop signal was taken with its default action.  sig_lock held on entry and return; false: nothing came of it. */
-static bool start_stop(struct task *self, u32 sig, u64 *irq)
+/* A stop signal was taken with its default action.  May drop the lock for a while.  False: nothing came of it. */
+static bool start_stop(struct task *self, u32 sig, u64 *irq) MUST_HOLD(&self->proc->sig_lock)
 {
 	struct process *p = self->proc;
 
@@ -153,7 +153,7 @@ static bool start_stop(struct task *self, u32 sig, u64 *irq)
 
 /* --- choosing ------------------------------------------------------------------- */
 
-static NORETURN void die(struct task *self, u64 irq)
+static NORETURN void die(struct task *self, u64 irq) RELEASES(&self->proc->sig_lock)
 {
 	struct process *p = self->proc;
 	bool whole = p->group_exiting;
