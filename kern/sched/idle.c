@@ -86,7 +86,7 @@ u32 sched_pick_cpu(struct thread *t, u32 prefer)
 	c = idle_find(t, prefer);
 	if (c != ~0u)
 		return c;
-	if (thread_allowed_on(t, prefer) && cpu_rq(prefer)->online && cpu_rq(prefer)->nr < 2)
+	if (thread_allowed_on(t, prefer) && cpu_rq(prefer)->online && READ_ONCE(cpu_rq(prefer)->nr) < 2)
 		return prefer;
 	return least_busy(t, prefer);
 }
@@ -191,9 +191,9 @@ void sched_balance(struct runq *rq)
 /* ---- slices ---- */
 
 /* Something may be idle while a hand-off waits here: look again soon. */
-static u64 slice_interval(const struct runq *rq)
+static u64 slice_interval(const struct runq *rq, bool waited_for)
 {
-	if (rq->nr) {
+	if (waited_for) {
 		bool idle_cpu = false;
 
 		for (u32 w = 0; w < ARRAY_LEN(sched_idle_mask); w++)
@@ -209,13 +209,14 @@ static u64 slice_interval(const struct runq *rq)
  */
 void sched_arm_slice(struct runq *rq)
 {
+	bool waited_for = READ_ONCE(rq->nr);	/* a hint: who queues a thread here has the slice armed again */
 	u64 when;
 
-	if (rq->slice_armed && (!rq->nr || rq->slice_when <= rq->current->pick_ns + RUNQ_SLICE_NS))
+	if (rq->slice_armed && (!waited_for || rq->slice_when <= rq->current->pick_ns + RUNQ_SLICE_NS))
 		return;
-	if (!rq->nr && !rq->current->aspace)
+	if (!waited_for && !rq->current->aspace)
 		return;
-	when = clock_mono_ns() + slice_interval(rq);
+	when = clock_mono_ns() + slice_interval(rq, waited_for);
 	if (rq->slice_armed && rq->slice_when <= when)
 		return;
 	rq->slice_armed = true;
@@ -273,7 +274,7 @@ void sched_slice_fired(struct timer *timer)
 	sched_load_update(now);
 	if (!busy)
 		return;
-	if (rq->nr) {
+	if (READ_ONCE(rq->nr)) {
 		sched_kick_idle(rq);
 		if (++rq->slices % BALANCE_SLICES == 0)
 			sched_balance(rq);

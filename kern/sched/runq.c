@@ -13,6 +13,7 @@ void runq_init(struct runq *rq, u32 cpu)
 {
 	*rq = (struct runq){ .cpu = cpu };
 	spin_init(&rq->lock, LR_RUNQ);
+	spin_unshared(&rq->lock);
 	for (u32 i = 0; i < RUNQ_RT_LEVELS; i++)
 		list_init(&rq->rt[i]);
 }
@@ -38,7 +39,7 @@ static inline u64 later_of(u64 a, u64 b)
 	return before(a, b) ? b : a;
 }
 
-static void fair_insert(struct runq *rq, struct thread *t)
+static void fair_insert(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock)
 {
 	struct rb_node **link = &rq->fair.root;
 	struct rb_node *parent = NULL;
@@ -57,14 +58,14 @@ static void fair_insert(struct runq *rq, struct thread *t)
 		rq->leftmost = t;
 }
 
-static void fair_remove(struct runq *rq, struct thread *t)
+static void fair_remove(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock)
 {
 	if (rq->leftmost == t)
 		rq->leftmost = rb_entry(rb_next(&t->run_node), struct thread, run_node);
 	rb_remove(&rq->fair, &t->run_node);
 }
 
-static void rt_insert(struct runq *rq, struct thread *t, bool head)
+static void rt_insert(struct runq *rq, struct thread *t, bool head) MUST_HOLD(&rq->lock)
 {
 	if (head)
 		list_push_front(&rq->rt[t->rt_prio], &t->run_link);
@@ -73,14 +74,14 @@ static void rt_insert(struct runq *rq, struct thread *t, bool head)
 	rq->rt_bitmap[t->rt_prio / 64] |= 1ull << (t->rt_prio % 64);
 }
 
-static void rt_remove(struct runq *rq, struct thread *t)
+static void rt_remove(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock)
 {
 	list_remove(&t->run_link);
 	if (list_empty(&rq->rt[t->rt_prio]))
 		rq->rt_bitmap[t->rt_prio / 64] &= ~(1ull << (t->rt_prio % 64));
 }
 
-static void fair_place(struct runq *rq, struct thread *t, enum runq_place how)
+static void fair_place(struct runq *rq, struct thread *t, enum runq_place how) MUST_HOLD(&rq->lock)
 {
 	switch (how) {
 	case RUNQ_PLACE_NEW:
@@ -132,10 +133,10 @@ void runq_detach(struct runq *rq, struct thread *t)
 
 void runq_rebase(const struct runq *from, const struct runq *to, struct thread *t)
 {
-	t->vruntime += to->min_vruntime - from->min_vruntime;
+	t->vruntime += READ_ONCE(to->min_vruntime) - from->min_vruntime;
 }
 
-static struct thread *rt_pick(struct runq *rq)
+static struct thread *rt_pick(struct runq *rq) MUST_HOLD(&rq->lock)
 {
 	for (i32 w = 1; w >= 0; w--)
 		if (rq->rt_bitmap[w]) {

@@ -37,17 +37,17 @@ enum runq_place {
 struct runq {
 	spinlock_t lock;			/* rank RUNQ, irq */
 	u32 cpu;				/* const */
-	u32 nr;					/* read without the lock as a hint */
-	struct thread *current;			/* idle when nothing runs */
-	struct thread *next_hint;		/* queued, and asked for by a hand-off; may be NULL */
-	struct rb_tree fair;
-	struct thread *leftmost;
-	u64 min_vruntime;
-	u64 rt_bitmap[2];
-	struct list rt[RUNQ_RT_LEVELS];
+	u32 nr GUARDED_BY(&lock);		/* read without the lock as a hint */
+	struct thread *current;			/* idle when nothing runs.  Written by this CPU under the lock: its own reads need none */
+	struct thread *next_hint GUARDED_BY(&lock);	/* queued, and asked for by a hand-off; may be NULL */
+	struct rb_tree fair GUARDED_BY(&lock);
+	struct thread *leftmost GUARDED_BY(&lock);
+	u64 min_vruntime GUARDED_BY(&lock);
+	u64 rt_bitmap[2] GUARDED_BY(&lock);
+	struct list rt[RUNQ_RT_LEVELS] GUARDED_BY(&lock);
 	/* switching (sched.c) */
-	struct thread *prev;			/* left its stack in the switch under way */
-	bool push;				/* ... and may not run here: the next thread sends it away */
+	struct thread *prev GUARDED_BY(&lock);	/* left its stack in the switch under way */
+	bool push GUARDED_BY(&lock);		/* ... and may not run here: the next thread sends it away */
 	struct thread idle;
 	bool online;				/* takes threads */
 	bool halted;				/* idle and waiting for an interrupt: needs an IPI */
@@ -56,31 +56,32 @@ struct runq {
 	u64 lone_ns;				/* sampling interval while nobody waits */
 	u32 slices;
 	struct timer slice_timer;
-	i64 nr_uninterruptible;			/* went to sleep here minus woken here; meaningful summed up */
-	u64 switches, wakeups, steals, ipis, forks;
-	u64 delay_ns, delay_max_ns;		/* from wake-up or preemption until it ran */
-	u64 busy_ns, user_sample_ns, sys_sample_ns;
+	i64 nr_uninterruptible GUARDED_BY(&lock);	/* went to sleep here minus woken here; meaningful summed up */
+	u64 switches GUARDED_BY(&lock), wakeups GUARDED_BY(&lock), steals GUARDED_BY(&lock), ipis GUARDED_BY(&lock);
+	u64 forks;				/* this CPU only, interrupts off */
+	u64 delay_ns GUARDED_BY(&lock), delay_max_ns GUARDED_BY(&lock);	/* from wake-up or preemption until it ran */
+	u64 busy_ns GUARDED_BY(&lock), user_sample_ns GUARDED_BY(&lock), sys_sample_ns GUARDED_BY(&lock);
 } ALIGNED(64);
 
 void runq_init(struct runq *rq, u32 cpu);
 u32 runq_weight(u8 policy, i8 nice);
-void runq_enqueue(struct runq *rq, struct thread *t, enum runq_place how);
-void runq_dequeue(struct runq *rq, struct thread *t);
+void runq_enqueue(struct runq *rq, struct thread *t, enum runq_place how) MUST_HOLD(&rq->lock);
+void runq_dequeue(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock);
 /* Takes a queued thread off for another queue: runq_enqueue(..., RUNQ_PLACE_MOVED) there. */
-void runq_detach(struct runq *rq, struct thread *t);
-/* A thread that slept here is about to be enqueued on another queue. */
-void runq_rebase(const struct runq *from, const struct runq *to, struct thread *t);
+void runq_detach(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock);
+/* A thread that slept here is about to be enqueued on another queue, whose lock is not needed. */
+void runq_rebase(const struct runq *from, const struct runq *to, struct thread *t) MUST_HOLD(&from->lock);
 /* Best queued thread, taken off; NULL: none. */
-struct thread *runq_pick(struct runq *rq);
+struct thread *runq_pick(struct runq *rq) MUST_HOLD(&rq->lock);
 /* Charges the running thread for the time since it was charged last. */
-void runq_account(struct runq *rq, u64 now);
+void runq_account(struct runq *rq, u64 now) MUST_HOLD(&rq->lock);
 /* True: queued t should take the CPU from cur. */
 bool runq_preempts(const struct thread *t, const struct thread *cur);
 /* True: the running thread's turn is over (others wait). */
-bool runq_slice_over(const struct runq *rq, u64 now);
+bool runq_slice_over(const struct runq *rq, u64 now) MUST_HOLD(&rq->lock);
 /* A queued thread that may run on cpu and has waited since before; NULL: none. */
-struct thread *runq_movable(struct runq *rq, u32 cpu, u64 before);
-void runq_yield(struct runq *rq, struct thread *t);
+struct thread *runq_movable(struct runq *rq, u32 cpu, u64 before) MUST_HOLD(&rq->lock);
+void runq_yield(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock);
 
 static inline bool thread_is_rt(const struct thread *t)
 {
