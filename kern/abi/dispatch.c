@@ -9,12 +9,9 @@
 #include <arch/upcall.h>
 #include <base/errno.h>
 #include <core/trace.h>
-#include <proc/task.h>
+#include <proc/ptrace.h>
 
 static u64 absent_calls[SYSCALL_COUNT + 1];	/* atomic */
-
-bool (*syscall_trace_enter)(struct task *self, struct trapframe *tf);
-void (*syscall_trace_exit)(struct task *self, struct trapframe *tf);
 
 i64 syscall_absent(struct task *self, const struct trapframe *tf)
 {
@@ -40,14 +37,16 @@ static NOINLINE void dispatch_watched(struct task *self, struct trapframe *tf)
 {
 	u32 nr;
 
-	if (syscall_trace_enter && !syscall_trace_enter(self, tf))
-		return;
-	nr = (u32)tf->orig_rax;		/* the watcher may have changed it */
+	bool wanted = ptrace_syscall_enter(self);
+
+	nr = (u32)tf->orig_rax;		/* the tracer may have changed it; -1: no call, rax is as it left it */
 	trace_syscall_call_begin(nr, tf->rdi);
-	tf->rax = (u64)(nr < SYSCALL_COUNT ? syscall_table[nr](self, tf) : syscall_absent(self, tf));
+	if (wanted && nr < SYSCALL_COUNT)
+		tf->rax = (u64)syscall_table[nr](self, tf);
+	else if (wanted && nr != ~0u)
+		tf->rax = (u64)syscall_absent(self, tf);
 	trace_syscall_call_end((i64)tf->rax);
-	if (syscall_trace_exit)
-		syscall_trace_exit(self, tf);
+	ptrace_syscall_exit(self);
 }
 
 void syscall_dispatch(struct trapframe *tf)

@@ -51,6 +51,15 @@ static i64 set_dumpable(struct task *self, u64 arg)
 	return 0;
 }
 
+/* As Yama with ptrace_scope 0: what it would allow is allowed anyway. */
+static i64 set_ptracer(u64 arg)
+{
+	if (!arg || arg == ~0ull)
+		return 0;
+	AUTO(task) t = task_find((u32)arg);
+	return t ? 0 : -EINVAL;
+}
+
 static i64 bounding_drop(struct task *self, u64 cap)
 {
 	struct cred *new;
@@ -232,6 +241,8 @@ i64 sys_prctl(struct task *self, int option, u64 arg2, u64 arg3, u64 arg4, u64 a
 		return 0;
 	case PR_GET_TIMERSLACK:
 		return self->timer_slack_ns;
+	case PR_SET_PTRACER:
+		return set_ptracer(arg2);
 	case PR_SET_CHILD_SUBREAPER:
 		self->proc->is_subreaper = arg2;
 		return 0;

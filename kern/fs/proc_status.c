@@ -160,8 +160,8 @@ static void status_names(struct seq *s, const struct subject *x)
 		seq_printf(s, "\nUmask:\t%#04o", READ_ONCE(fs->umask));
 		fs_view_put(fs);
 	}
-	seq_printf(s, "\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0", state_text(v->state), v->tgid, v->tid,
-		   v->ppid);
+	seq_printf(s, "\nState:\t%s\nTgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t%u", state_text(v->state), v->tgid, v->tid,
+		   v->ppid, v->tracer);
 }
 
 static void status_cred(struct seq *s, const struct subject *x, const struct cred *c)

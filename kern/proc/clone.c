@@ -10,7 +10,7 @@
 #include <core/debug.h>
 #include <core/panic.h>
 #include <core/trace.h>
-#include "proc.h"
+#include "ptrace.h"
 
 #define CLONE_NEW_ANY (CLONE_NEWTIME | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 		       CLONE_NEWPID | CLONE_NEWNET)
@@ -27,6 +27,7 @@ struct birth {
 	struct file *pidfd;		/* installed at commit */
 	int pidfd_nr;
 	bool new_process;
+	bool traced;			/* its maker's tracer gets the child too */
 };
 
 /* --- what may be asked ------------------------------------------------------- */
@@ -97,6 +98,7 @@ static void task_free(struct thread *thread)
 		cred_put(t->vfs.cred);
 	if (t->proc)
 		process_put(t->proc);
+	kfree(t->trace);
 	slab_free(task_cache, t);
 }
 
@@ -120,7 +122,7 @@ static struct task *task_alloc(const char *name)
 	t->syscall_nr = ~0ull;
 	t->start_ns = clock_mono_ns();
 	if (debug_on(DEBUG_TRACE))
-		t->thread.flags |= TF_TRACE;	/* the calls are spans */
+		task_watch(t, WATCH_SPANS, true);
 	return t;
 }
 
@@ -306,8 +308,8 @@ static void link_thread(struct birth *b)
 	struct process *p = t->proc;
 
 	t->exit_signal = -1;
-	if (b->self->stop_pending) {
-		t->stop_pending = true;
+	if (b->self->stop_work & STOP_GROUP) {
+		t->stop_work |= STOP_GROUP | STOP_COUNTED;
 		t->thread.flags |= TF_SIGNAL;
 		p->stopping++;
 	}
@@ -355,6 +357,8 @@ static int link_locked(struct birth *b, u32 *chunk)
 		atomic_inc(&thread_total);
 		if (!b->new_process)
 			link_thread(b);
+		if (b->traced)
+			ptrace_inherit_locked(t, b->self);
 	}
 	spin_unlock_irq(&me->sig_lock, irq);
 	if (!err && b->new_process)
@@ -401,12 +405,15 @@ static int build(struct birth *b)
 		err = copy_space(b);
 	if (!err)
 		err = make_pidfd(b);
+	if (!err && b->traced)
+		err = ptrace_prepare(b->child);
 	return err ? err : link_child(b);
 }
 
 /* --- vfork ----------------------------------------------------------------------------- */
 
-static void wait_for_vfork(struct task *child, struct vfork_wait *w)
+/* False: the parent dies first. */
+static bool wait_for_vfork(struct task *child, struct vfork_wait *w)
 {
 	int err = waitq_wait_kill(&w->wait, READ_ONCE(w->done));
 
@@ -415,6 +422,15 @@ static void wait_for_vfork(struct task *child, struct vfork_wait *w)
 	if (err)
 		child->vfork = NULL;
 	spin_unlock(&child->proc->lock);
+	return !err;
+}
+
+/* The event that the maker's tracer wants to hear of; 0: none. */
+static u32 trace_event(struct task *self, const struct clone_args_k *a)
+{
+	u32 event = a->flags & CLONE_VFORK ? PTRACE_EVENT_VFORK : a->exit_signal != SIGCHLD ? PTRACE_EVENT_CLONE : PTRACE_EVENT_FORK;
+
+	return !(a->flags & CLONE_UNTRACED) && ptrace_wants(self, event) ? event : 0;
 }
 
 static i64 clone_run(struct task *self, const struct clone_args_k *a)
@@ -423,8 +439,12 @@ static i64 clone_run(struct task *self, const struct clone_args_k *a)
 			   .multi_seen = READ_ONCE(self->proc->multi_signals) };
 	struct vfork_wait vfork = { .done = false };
 	int err = check_flags(self, a);
-	u32 tid;
+	u32 tid, event = 0;
 
+	if (unlikely(self->trace != NULL)) {
+		event = trace_event(self, a);
+		b.traced = event || (a->flags & CLONE_PTRACE && task_is_traced(self));
+	}
 	if (!err)
 		err = read_set_tid(&b);
 	if (err)
@@ -457,11 +477,16 @@ static i64 clone_run(struct task *self, const struct clone_args_k *a)
 		DISCARD(user_copy_out(a->parent_tid, &tid, sizeof(tid)));	/* as Linux: the child exists all the same */
 	if (!(a->flags & CLONE_VFORK)) {
 		sched_start(&b.child->thread);
+		if (unlikely(event))
+			ptrace_event(self, event, tid);
 		return tid;
 	}
 	task_get(b.child);
 	sched_start(&b.child->thread);
-	wait_for_vfork(b.child, &vfork);
+	if (unlikely(event))
+		ptrace_event(self, event, tid);
+	if (wait_for_vfork(b.child, &vfork) && unlikely(self->trace != NULL))
+		ptrace_event(self, PTRACE_EVENT_VFORK_DONE, tid);
 	task_put(b.child);
 	return tid;
 }

@@ -9,6 +9,7 @@
 #include <core/cmdline.h>
 #include <core/log.h>
 #include <core/trace.h>
+#include <proc/ptrace.h>
 #include "exec.h"
 
 __attribute__((weak)) u32 sysctl_randomize_va_space = 2;
@@ -216,6 +217,7 @@ static int commit(struct exec_ctx *x)
 static int run(struct exec_ctx *x, int dfd, const char *path, int flags)
 {
 	struct task *self = x->self;
+	u32 tid = self->tid;
 	int err;
 
 	/* RLIMIT_NPROC again, for those who changed uid since they were over it. */
@@ -234,6 +236,8 @@ static int run(struct exec_ctx *x, int dfd, const char *path, int flags)
 	ctx_drop(x);
 	self->in_execve = false;
 	trace_exec_total_end(err);
+	if (!err && unlikely(self->trace != NULL))
+		ptrace_event(self, PTRACE_EVENT_EXEC, tid);
 	return err;
 }
 

@@ -3,6 +3,7 @@
  * what makes an exec "secure", which personality bits survive.
  */
 #include "exec.h"
+#include "ptrace.h"
 
 #define SECBIT_NOROOT	 (1u << 0)
 #define SECBIT_KEEP_CAPS (1u << 4)
@@ -51,7 +52,7 @@ static void apply_capabilities(struct exec_ctx *x, struct cred *c, const struct 
 	}
 	is_setid = c->euid != old->uid || c->egid != old->gid;
 	grew = c->cap_permitted & ~(old->cap_permitted | c->cap_ambient);
-	if ((is_setid || grew) && fs_is_shared(x->self)) {
+	if ((is_setid || grew) && (fs_is_shared(x->self) || !ptrace_exec_may_gain(x->self))) {
 		if (!cred_can(old, CAP_SETUID) || c->no_new_privs) {
 			c->euid = c->uid;
 			c->egid = c->gid;

@@ -10,7 +10,7 @@
 #include <arch/cpu.h>
 #include <core/panic.h>
 #include <core/trace.h>
-#include "proc.h"
+#include "ptrace.h"
 
 void task_switch_aspace(struct task *self, struct aspace *as)
 {
@@ -104,12 +104,8 @@ static void adopt(struct process *child, struct process *reaper, struct process 
 	child->exit_signal = SIGCHLD;
 	child->leader->exit_signal = SIGCHLD;
 	if (child->leader->exit_state == TASK_ZOMBIE && child->nthreads == 1) {
-		if (notify_parent_exit_locked(child)) {
-			struct task *leader = child->leader;
-
-			task_unlink_locked(leader);
-			list_push_back(dead, &leader->thread_link);
-		}
+		if (!task_is_traced(child->leader))
+			group_check_dead_locked(child, dead);
 		return;
 	}
 	group_check_orphaned_locked(child, from);
@@ -138,31 +134,48 @@ static void give_children_away(struct task *self, struct list *dead)
 
 /* --- taking leave --------------------------------------------------------------- */
 
+void group_check_dead_locked(struct process *p, struct list *dead)
+{
+	struct task *leader = p->leader;
+
+	if (p->exec_task)
+		waitq_wake_all(&p->exit_wait);
+	else if (leader->exit_state == TASK_ZOMBIE && p->nthreads == 1 && notify_parent_exit_locked(p)) {
+		task_unlink_locked(leader);
+		list_push_back(dead, &leader->thread_link);
+	}
+}
+
+static void become_zombie(struct task *self)
+{
+	u64 irq = spin_lock_irq(&self->proc->sig_lock);
+
+	self->exit_state = TASK_ZOMBIE;
+	spin_unlock_irq(&self->proc->sig_lock, irq);
+}
+
 /* PROC_TABLE held.  Tasks to release afterwards go on dead. */
 static void leave_locked(struct task *self, struct list *dead)
 {
 	struct process *p = self->proc;
 	struct task *leader = p->leader;
 
+	if (unlikely(!list_empty(&p->tracees)))
+		ptrace_tracer_exit_locked(self, dead);
 	give_children_away(self, dead);
-	if (self != leader) {
+	if (task_is_traced(self)) {
+		become_zombie(self);
+		if (self != leader || p->nthreads > 1)
+			ptrace_tell_exit_locked(self);
+	} else if (self != leader) {
 		task_unlink_locked(self);
 		list_push_back(dead, &self->thread_link);
 	} else {
-		u64 irq = spin_lock_irq(&p->sig_lock);
-
-		self->exit_state = TASK_ZOMBIE;
-		spin_unlock_irq(&p->sig_lock, irq);
+		become_zombie(self);
 	}
-	if (leader->exit_state == TASK_ZOMBIE && p->nthreads == 1 && !p->exec_task) {
+	if (leader->exit_state == TASK_ZOMBIE && p->nthreads == 1 && !p->exec_task)
 		group_check_orphaned_locked(p, NULL);
-		if (notify_parent_exit_locked(p)) {
-			task_unlink_locked(leader);
-			list_push_back(dead, &leader->thread_link);
-		}
-	}
-	if (p->exec_task)
-		waitq_wake_all(&p->exit_wait);
+	group_check_dead_locked(p, dead);
 }
 
 static void release_dead(struct list *dead)
@@ -186,6 +199,8 @@ void task_exit(i32 code)
 	struct list dead = LIST_INIT(dead);
 	bool group_dead;
 
+	if (unlikely(self->trace != NULL))
+		ptrace_exit_stop(self, code);
 	trace_exit_total_begin(code);
 	self->exit_code = code;
 	signal_exit_thread(self);
@@ -277,10 +292,10 @@ static int claim_exec(struct task *self)
 	p->exec_task = self;
 	p->stopping = 0;
 	list_for_each(t, &p->threads, thread_link) {
-		t->stop_pending = false;
+		t->stop_work = 0;
 		if (t == self || t->exit_state != TASK_LIVE)
 			continue;
-		t->job_stopped = false;
+		t->halted &= ~HALT_JOB;
 		t->pending.set.bits |= SIGBIT(SIGKILL);
 		signal_wake_task(t, true);
 	}

@@ -142,6 +142,7 @@ void sigitem_free(struct sigitem *item);
 
 /* --- sending (sigsend.c) --- */
 void sighand_put(struct sighand *sh);
+bool signal_ignores_children(struct process *p);	/* SIGCHLD says that zombies are released at once */
 MUST_USE struct sighand *sighand_dup(struct sighand *sh, bool clear);
 /* sig_lock of p held.  t: private; NULL: for the process.  force: from the kernel. */
 int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct siginfo_k *info, bool force);
@@ -167,6 +168,8 @@ MUST_USE bool signal_next(struct task *self, struct ksignal *ks);	/* false: noth
 MUST_USE int sigframe_setup(struct task *self, struct trapframe *tf, const struct ksignal *ks);	/* -EFAULT */
 u32 sigframe_min_stack(void);			/* AT_MINSIGSTKSZ */
 /* Parent's notices.  PROC_TABLE held. */
+/* The thread takes its part in the group's stop.  sig_lock held.  True: it was the last, the group has stopped. */
+MUST_USE bool signal_stop_join(struct task *self);
 void notify_parent_cldstop_locked(struct process *p, u32 why);
 MUST_USE bool notify_parent_exit_locked(struct process *p);	/* true: reap at once */
 
@@ -181,6 +184,9 @@ void cpu_limit_changed(struct process *p);	/* RLIMIT_CPU or a CPU itimer was set
 /* --- leaving (exit.c, robust.c) --- */
 struct vfork_wait { struct waitq wait; bool done; };
 void vfork_done(struct task *t);
+/* PROC_TABLE held.  p may be left with nothing but its leader, a zombie nobody traces: the parent is told, or, if it does
+ * not want to know, the leader goes on dead. */
+void group_check_dead_locked(struct process *p, struct list *dead);
 void task_release_mm(struct task *self);	/* robust list, clear_tid, vfork: the old space is still current */
 void task_robust_exit(struct task *self);
 /* Other threads die; the caller becomes the leader.  0, -EAGAIN. */

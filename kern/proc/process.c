@@ -9,7 +9,7 @@
 #include <core/panic.h>
 #include <core/rcu.h>
 #include <proc/view.h>
-#include "proc.h"
+#include "ptrace.h"
 
 struct slab_cache *task_cache, *process_cache, *sighand_cache;
 atomic_t thread_total, process_total;
@@ -22,6 +22,17 @@ struct task *task_get(struct task *t)
 }
 
 void task_put(struct task *t) { thread_put(&t->thread); }
+
+void task_watch(struct task *t, u8 watcher, bool on)
+{
+	u8 left = on ? __atomic_or_fetch(&t->watched, watcher, __ATOMIC_SEQ_CST) :
+		       __atomic_and_fetch(&t->watched, (u8)~watcher, __ATOMIC_SEQ_CST);
+
+	if (left)
+		bits_set(&t->thread.flags, TF_TRACE);
+	else
+		bits_clear(&t->thread.flags, TF_TRACE);
+}
 
 struct process *process_get(struct process *p)
 {
@@ -51,6 +62,7 @@ struct process *process_alloc(void)
 	list_init(&p->threads);
 	list_init(&p->children);
 	list_init(&p->sibling);
+	list_init(&p->tracees);
 	list_init(&p->group_link);
 	list_init(&p->posix_timers);
 	waitq_init(&p->child_wait);
@@ -111,6 +123,8 @@ void task_unlink_locked(struct task *t)
 	u64 irq;
 
 	assert_held(&proc_table_lock);
+	if (task_is_traced(t))
+		ptrace_unlink_locked(t);
 	irq = spin_lock_irq(&p->sig_lock);
 	list_remove(&t->thread_link);
 	p->nthreads--;

@@ -25,7 +25,7 @@ void signal_recalc(struct task *self)
 	struct process *p = self->proc;
 	u64 pending = self->pending.set.bits | p->shared_pending.set.bits;
 
-	if ((pending & ~self->blocked.bits) || self->stop_pending || p->notify_cld || p->group_exiting ||
+	if ((pending & ~self->blocked.bits) || self->stop_work || p->notify_cld || p->group_exiting ||
 	    (p->exec_task && p->exec_task != self))
 		bits_set(&self->thread.flags, TF_SIGNAL);
 	else if (READ_ONCE(self->thread.flags) & TF_SIGNAL)
@@ -226,16 +226,7 @@ int signal_altstack(struct task *self, const struct sigaltstack_k *ss, struct si
 /* sig_lock held.  True: with self gone, the group has come to a stop. */
 static bool leave_stop(struct task *self)
 {
-	struct process *p = self->proc;
-
-	if (!self->stop_pending || !p->stopping)
-		return false;
-	self->stop_pending = false;
-	if (--p->stopping)
-		return false;
-	p->stopped = true;
-	p->stop_reported = false;
-	return true;
+	return self->stop_work & STOP_GROUP && signal_stop_join(self);
 }
 
 void signal_exit_thread(struct task *self)

@@ -3,9 +3,10 @@
  * return to user mode.  Default actions, group stops and deaths, system-call
  * restart, and the notices that the parent gets.
  */
+#include <arch/debug.h>
 #include <arch/upcall.h>
 #include <arch/usercopy.h>
-#include "proc.h"
+#include "ptrace.h"
 
 #define NR_RESTART_SYSCALL 219u
 
@@ -46,9 +47,19 @@ void notify_parent_cldstop_locked(struct process *p, u32 why)
 	waitq_wake_all(&parent->child_wait);
 }
 
+bool signal_ignores_children(struct process *p)
+{
+	struct sigaction_k *act;
+
+	GUARD_IRQ(&p->sig_lock);
+	act = &p->sighand->action[SIGCHLD];
+	return act->handler == SIG_IGN_K || act->flags & SA_NOCLDWAIT_K;
+}
+
+/* A traced leader's end is its tracer's to hear: the parent comes when that one has waited. */
 bool notify_parent_exit_locked(struct process *p)
 {
-	struct process *parent = p->parent;
+	struct process *parent = ptrace_reparented(p->leader) ? p->leader->trace->tracer->proc : p->parent;
 	i32 sig = p->leader->exit_signal;
 	i32 status = p->group_exiting ? p->group_exit_code : p->leader->exit_code;
 	struct siginfo_k info;
@@ -59,7 +70,7 @@ bool notify_parent_exit_locked(struct process *p)
 	waitq_wake_all(&p->exit_wait);
 	if (!parent)
 		return false;
-	if (sig > 0 && sig != SIGCHLD && p->parent_exec_id != parent->exec_id)
+	if (parent != p->parent || (sig > 0 && sig != SIGCHLD && p->parent_exec_id != parent->exec_id))
 		sig = SIGCHLD;
 	fill_child(&info, p);
 	info.code = (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
@@ -83,6 +94,8 @@ static void notify_cldstop(struct process *p, u32 why)
 {
 	GUARD_SPIN(&proc_table_lock);
 	notify_parent_cldstop_locked(p, why);
+	if (ptrace_reparented(p->leader))
+		waitq_wake_all(&p->leader->trace->tracer->proc->child_wait);
 }
 
 /* --- stopping ------------------------------------------------------------------ */
@@ -92,35 +105,47 @@ static void begin_stop(struct process *p, u32 sig) MUST_HOLD(&p->sig_lock)
 {
 	struct task *t;
 
-	p->stop_signal = sig;
+	if (!p->stopped)
+		p->stop_signal = sig;
 	p->stopping = 0;
 	p->continued = false;
 	list_for_each(t, &p->threads, thread_link) {
-		if (t->exit_state != TASK_LIVE || t->job_stopped)
+		if (t->exit_state != TASK_LIVE || t->halted & HALT_JOB)
 			continue;
-		t->stop_pending = true;
+		t->stop_work |= STOP_GROUP | STOP_COUNTED;
 		p->stopping++;
-		signal_wake_task(t, false);
+		if (task_is_traced(t) && t->trace->seized && &t->thread != thread_current())
+			ptrace_notify_trap_locked(t);
+		else
+			signal_wake_task(t, false);
 	}
+}
+
+bool signal_stop_join(struct task *self)
+{
+	struct process *p = self->proc;
+	bool counted = self->stop_work & STOP_COUNTED;
+
+	self->stop_work &= ~(STOP_GROUP | STOP_COUNTED);
+	if (!counted || !p->stopping || --p->stopping || p->stopped)
+		return false;
+	p->stopped = true;
+	p->stop_reported = false;
+	return true;
 }
 
 /* The thread sleeps until SIGCONT or death. */
 static void do_stop(struct task *self, u64 irq) RELEASES(&self->proc->sig_lock)
 {
 	struct process *p = self->proc;
-	bool last = false;
+	bool last = signal_stop_join(self);
 
-	self->stop_pending = false;
-	self->job_stopped = true;
-	if (p->stopping && !--p->stopping) {
-		p->stopped = last = true;
-		p->stop_reported = false;
-	}
+	self->halted |= HALT_JOB;
 	sched_set_state(THREAD_STOPPED);
 	spin_unlock_irq(&p->sig_lock, irq);
 	if (last)
 		notify_cldstop(p, CLD_STOPPED);
-	while (READ_ONCE(self->job_stopped) && !thread_fatal_pending()) {
+	while (READ_ONCE(self->halted) & HALT_JOB && !thread_fatal_pending()) {
 		sched_block();
 		sched_set_state(THREAD_STOPPED);
 	}
@@ -146,9 +171,20 @@ static bool start_stop(struct task *self, u32 sig, u64 *irq) MUST_HOLD(&self->pr
 	if (!self->stop_dequeued || p->group_exiting || p->exec_task)
 		return false;			/* SIGCONT or death came in between */
 	self->stop_dequeued = false;
-	if (!self->stop_pending)
+	if (!(self->stop_work & STOP_GROUP))
 		begin_stop(p, sig);
 	return true;
+}
+
+/* stop_work says that there is something to stop for.  sig_lock held on entry and return. */
+static void halt(struct task *self, u64 *irq)
+{
+	if (task_is_traced(self) || !(self->stop_work & STOP_GROUP)) {
+		ptrace_trap_locked(self, irq);
+		return;
+	}
+	do_stop(self, *irq);
+	*irq = spin_lock_irq(&self->proc->sig_lock);
 }
 
 /* --- choosing ------------------------------------------------------------------- */
@@ -219,14 +255,18 @@ bool signal_next(struct task *self, struct ksignal *ks)
 			irq = spin_lock_irq(&p->sig_lock);
 			continue;
 		}
-		if (self->stop_pending) {
-			do_stop(self, irq);
-			irq = spin_lock_irq(&p->sig_lock);
+		if (self->stop_work) {
+			halt(self, &irq);
 			continue;
 		}
 		sig = take_one(self, &ks->info);
 		if (!sig)
 			break;
+		if (task_is_traced(self) && sig != SIGKILL) {
+			sig = ptrace_signal_locked(self, sig, &ks->info, &irq);
+			if (!sig)
+				continue;
+		}
 		ks->sig = sig;
 		if (has_handler(p, sig, &ks->act)) {
 			spin_unlock_irq(&p->sig_lock, irq);
@@ -291,9 +331,12 @@ static void restart_without_handler(struct trapframe *tf)
 
 static void deliver(struct task *self, struct trapframe *tf, const struct ksignal *ks)
 {
+	bool stepping = unlikely(self->trace != NULL) && arch_step_active(&self->thread.arch);
 	u64 mask;
 
 	restart_with_handler(tf, &ks->act);
+	if (stepping)
+		arch_step_disable(&self->thread.arch);
 	if (sigframe_setup(self, tf, ks)) {
 		if (ks->sig == SIGSEGV) {	/* the handler of this very signal cannot be run */
 			GUARD_IRQ(&self->proc->sig_lock);
@@ -307,6 +350,8 @@ static void deliver(struct task *self, struct trapframe *tf, const struct ksigna
 	if (!(ks->act.flags & SA_NODEFER_K))
 		mask |= SIGBIT(ks->sig);
 	signal_set_blocked(self, (struct sigset64){ mask });
+	if (stepping)
+		ptrace_step_handler(self);
 }
 
 void proc_return_to_user(struct trapframe *tf)
@@ -327,6 +372,8 @@ void proc_return_to_user(struct trapframe *tf)
 			self->set_child_tid = 0;
 		}
 		process_run_init_entry(self);
+		if (unlikely(self->trace != NULL))
+			ptrace_late_exit(self);
 	}
 	while (READ_ONCE(self->thread.flags) & (TF_SIGNAL | TF_FATAL)) {
 		if (!signal_next(self, &ks))

@@ -6,7 +6,7 @@
  * death at once: every thread gets TF_FATAL.  SIGCONT wakes a stopped group
  * whatever becomes of the signal itself.
  */
-#include "proc.h"
+#include "ptrace.h"
 
 static void sighand_free(struct sighand *sh) { slab_free(sighand_cache, sh); }
 
@@ -86,8 +86,8 @@ bool signal_kill_group_locked(struct process *p, i32 code)
 	list_for_each(t, &p->threads, thread_link) {
 		if (t->exit_state != TASK_LIVE)
 			continue;
-		t->stop_pending = false;
-		t->job_stopped = false;
+		t->stop_work = 0;
+		t->halted &= ~HALT_JOB;
 		t->pending.set.bits |= SIGBIT(SIGKILL);
 		signal_wake_task(t, true);
 	}
@@ -102,13 +102,15 @@ static void continue_group(struct process *p)
 
 	list_for_each(t, &p->threads, thread_link) {
 		sigqueue_remove(&t->pending, SIG_STOP_MASK);
-		t->stop_pending = false;
+		t->stop_work &= ~(STOP_GROUP | STOP_COUNTED);
 		t->stop_dequeued = false;
-		if (t->job_stopped) {
-			WRITE_ONCE(t->job_stopped, false);
+		if (t->halted & HALT_JOB) {
+			WRITE_ONCE(t->halted, t->halted & ~HALT_JOB);
 			bits_set(&t->thread.flags, TF_SIGNAL);
 			sched_wake_state(&t->thread, 1u << THREAD_STOPPED);
 		}
+		if (task_is_traced(t) && t->trace->seized)
+			ptrace_notify_trap_locked(t);
 	}
 	if (was_stopped || was_stopping) {
 		p->notify_cld = was_stopped ? CLD_CONTINUED : CLD_STOPPED;
@@ -142,7 +144,9 @@ static bool prepare(struct process *p, struct task *t, u32 sig, bool force)
 		t = p->leader;
 	if ((t->blocked.bits | t->real_blocked.bits) & SIGBIT(sig))
 		return true;			/* its action may change before it is unblocked */
-	return !signal_is_ignored(p, t, sig, force);
+	if (likely(!signal_is_ignored(p, t, sig, force)))
+		return true;
+	return task_is_traced(t) && sig != SIGKILL;	/* its tracer may want to know */
 }
 
 static bool wants(struct task *t, u32 sig)
@@ -151,7 +155,7 @@ static bool wants(struct task *t, u32 sig)
 		return false;
 	if (sig == SIGKILL)
 		return true;
-	if (t->job_stopped)
+	if (t->halted)
 		return false;
 	return &t->thread == thread_current() || !(READ_ONCE(t->thread.flags) & TF_SIGNAL);
 }
@@ -176,7 +180,8 @@ static void complete(struct process *p, struct task *t, u32 sig, bool private)
 
 	if (!target)
 		return;				/* delivered when somebody unblocks it */
-	if (is_fatal(p, sig) && !((target->real_blocked.bits | SIG_CORE_MASK) & SIGBIT(sig))) {
+	if (is_fatal(p, sig) && !((target->real_blocked.bits | SIG_CORE_MASK) & SIGBIT(sig)) &&
+	    (sig == SIGKILL || !task_is_traced(target))) {
 		DISCARD(signal_kill_group_locked(p, (i32)sig));	/* false: dying already */
 		return;
 	}

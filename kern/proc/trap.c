@@ -2,6 +2,7 @@
  * Traps of user code become signals.  The trap's number, error code and address
  * stay in the task for the signal frame.
  */
+#include <arch/debug.h>
 #include <arch/upcall.h>
 #include <mem/mem.h>
 #include "proc.h"
@@ -20,6 +21,7 @@
 #define SEGV_ACCERR 2
 #define TRAP_BRKPT  1
 #define TRAP_TRACE_CODE 2
+#define TRAP_HWBKPT 4
 
 #define VECTOR_PAGE_FAULT 14u
 
@@ -70,6 +72,10 @@ void proc_user_trap(struct trapframe *tf, enum trap_kind kind, u64 addr, u64 hw_
 		self->trap_err = 0;
 		if (!code)
 			return;			/* spurious, as on Linux */
+	}
+	if (kind == TRAP_DEBUG) {
+		code = hw_err == DEBUG_CAUSE_STEP ? TRAP_TRACE_CODE : hw_err == DEBUG_CAUSE_WATCH ? TRAP_HWBKPT : TRAP_BRKPT;
+		self->trap_err = 0;
 	}
 	if (!t->has_addr && !code)
 		signal_force(t->sig, SI_KERNEL, 0);

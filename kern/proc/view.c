@@ -1,7 +1,7 @@
 /* What /proc asks about tasks: snapshots and small lookups. */
 #include <proc/view.h>
 #include <dev/tty.h>
-#include "proc.h"
+#include "ptrace.h"
 
 void (*proc_released_hook)(u32 tgid, u32 tid);
 
@@ -62,6 +62,7 @@ static struct tty *read_family(struct task *t, struct task_view *v)
 	v->nthreads = p->nthreads;
 	v->exit_signal = p->leader == t ? t->exit_signal : -1;
 	v->exit_code = t->exit_code;
+	v->tracer = task_is_traced(t) ? t->trace->tracer->tid : 0;
 	v->exiting = t->exit_state != TASK_LIVE;
 	v->did_exec = p->did_exec;
 	v->start_ns = t->start_ns;

@@ -6,7 +6,7 @@
  * before.
  */
 #include <core/trace.h>
-#include "proc.h"
+#include "ptrace.h"
 
 #define WNOHANG	    0x00000001u
 #define WUNTRACED   0x00000002u		/* WSTOPPED */
@@ -23,7 +23,7 @@ struct wait_request {
 	u32 which, id, options;
 	struct process *target;		/* WAIT_BY_PIDFD: borrowed from the file */
 	struct wait_result *out;
-	struct task *reaped;		/* to release after the lock */
+	struct list reaped;		/* to release after the lock; by thread_link */
 	i64 ret;
 };
 
@@ -66,12 +66,18 @@ static void inherit_usage(struct process *parent, struct process *p, const struc
 	spin_unlock_irq(&parent->sig_lock, irq);
 }
 
+/* A zombie of somebody else's: only its tracer sees it until he has waited. */
+static bool is_for_tracer(const struct wait_request *w, const struct task *t)
+{
+	return task_is_traced(t) && t->trace->tracer->proc != w->self->proc;
+}
+
 static bool try_zombie(struct wait_request *w, struct process *p)
 {
 	struct task *leader = p->leader;
 	i32 status;
 
-	if (!(w->options & WEXITED) || leader->exit_state != TASK_ZOMBIE || p->nthreads != 1)
+	if (!(w->options & WEXITED) || leader->exit_state != TASK_ZOMBIE || p->nthreads != 1 || is_for_tracer(w, leader))
 		return false;
 	status = p->group_exiting ? p->group_exit_code : leader->exit_code;
 	fill_identity(w->out, p);
@@ -83,7 +89,7 @@ static bool try_zombie(struct wait_request *w, struct process *p)
 		return true;
 	inherit_usage(w->self->proc, p, &w->out->ru);
 	task_unlink_locked(leader);
-	w->reaped = leader;
+	list_push_back(&w->reaped, &leader->thread_link);
 	return true;
 }
 
@@ -93,7 +99,7 @@ static bool try_stopped(struct wait_request *w, struct process *p)
 	u32 sig = 0;
 	u64 irq;
 
-	if (!(w->options & WUNTRACED))
+	if (!(w->options & WUNTRACED) || task_is_traced_by(p->leader, w->self->proc))
 		return false;
 	irq = spin_lock_irq(&p->sig_lock);
 	hit = p->stopped && !p->stop_reported && !p->group_exiting;
@@ -146,6 +152,94 @@ static bool try_child(struct wait_request *w, struct process *p, bool *any)
 	return true;
 }
 
+/* --- tracees: threads, with stops of their own ----------------------------------- */
+
+static bool tracee_eligible(const struct wait_request *w, struct task *t)
+{
+	switch (w->which) {
+	case WAIT_BY_PID: if (t->tid != w->id) return false; break;
+	case WAIT_BY_PGID: if (!t->proc->group || t->proc->group->pgid != w->id) return false; break;
+	case WAIT_BY_PIDFD: if (t != w->target->leader) return false; break;
+	}
+	return !(w->options & WNOTHREAD) || t->trace->tracer == w->self;
+}
+
+static void fill_tracee(struct wait_result *out, struct task *t)
+{
+	fill_identity(out, t->proc);
+	out->pid = t->tid;
+	out->uid = t->vfs.cred->uid;
+}
+
+/* A tracee's stop.  sig_lock is taken here. */
+static bool try_traced_stop(struct wait_request *w, struct task *t)
+{
+	struct process *p = t->proc;
+	struct ptrace *tr = t->trace;
+	u32 code;
+	u64 irq = spin_lock_irq(&p->sig_lock);
+
+	code = t->halted & HALT_TRACE && !tr->listening ? tr->code : 0;
+	if (code && !(w->options & WNOWAIT))
+		tr->code = 0;
+	spin_unlock_irq(&p->sig_lock, irq);
+	if (!code)
+		return false;
+	fill_tracee(w->out, t);
+	w->out->status = (i32)(code << 8 | 0x7f);
+	w->out->code = CLD_TRAPPED;
+	w->out->code_value = (i32)code;
+	process_rusage(p, -2, &w->out->ru);
+	return true;
+}
+
+/* A tracee that ended.  Of a process whose parent is another the parent is told now. */
+static bool try_traced_zombie(struct wait_request *w, struct task *t)
+{
+	struct process *p = t->proc;
+	bool leader = t == p->leader;
+	i32 status;
+
+	if (!(w->options & WEXITED) || t->exit_state != TASK_ZOMBIE || (leader && p->nthreads != 1))
+		return false;
+	if (leader && p->parent == w->self->proc)
+		return try_zombie(w, p);
+	status = p->group_exiting ? p->group_exit_code : t->exit_code;
+	fill_tracee(w->out, t);
+	w->out->status = status;
+	w->out->code = (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
+	w->out->code_value = (status & 0x7f) ? status & 0x7f : status >> 8 & 0xff;
+	process_rusage(p, -2, &w->out->ru);
+	if (w->options & WNOWAIT)
+		return true;
+	ptrace_unlink_locked(t);
+	if (!leader) {
+		task_unlink_locked(t);
+		list_push_back(&w->reaped, &t->thread_link);
+	}
+	group_check_dead_locked(p, &w->reaped);
+	return true;
+}
+
+/* PROC_TABLE held.  True: w->ret is settled. */
+static bool scan_tracees(struct wait_request *w, bool *any)
+{
+	struct ptrace *tr;
+
+	list_for_each(tr, &w->self->proc->tracees, link) {
+		struct task *t = tr->tracee;
+
+		if (!tracee_eligible(w, t))
+			continue;
+		*any = true;
+		if (try_traced_zombie(w, t) || try_traced_stop(w, t) || (t == t->proc->leader && try_continued(w, t->proc))) {
+			w->ret = w->out->pid;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* One look at the children.  True: w->ret is the answer; false: wait. */
 static bool scan(struct wait_request *w)
 {
@@ -153,6 +247,8 @@ static bool scan(struct wait_request *w)
 	bool any = false;
 
 	GUARD_SPIN(&proc_table_lock);
+	if (unlikely(!list_empty(&me->tracees)) && scan_tracees(w, &any))
+		return true;
 	if (w->which == WAIT_BY_PID) {
 		p = process_of_slot(pid_slot(w->id), w->id);
 		if (p && p->parent == me && try_child(w, p, &any))
@@ -170,11 +266,14 @@ static bool scan(struct wait_request *w)
 
 static i64 wait_run(struct wait_request *w)
 {
-	int err = waitq_wait_intr(&w->self->proc->child_wait, scan(w));
+	struct list *n;
+	int err;
 
-	if (w->reaped) {
+	list_init(&w->reaped);
+	err = waitq_wait_intr(&w->self->proc->child_wait, scan(w));
+	while ((n = list_pop_front(&w->reaped))) {
 		TRACE_SPAN(wait_reap);
-		task_release_rest(w->reaped);
+		task_release_rest(list_entry(n, struct task, thread_link));
 	}
 	return err ? err : w->ret;
 }

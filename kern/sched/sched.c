@@ -357,6 +357,12 @@ void sched_start(struct thread *t)
 	irq_restore(irq);
 }
 
+void sched_wait_off_cpu(struct thread *t)
+{
+	while (READ_ONCE(t->on_cpu))
+		cpu_relax();
+}
+
 void sched_kick(struct thread *t)
 {
 	u32 mask = 0;

@@ -59,6 +59,11 @@ void fpu_area_free(struct arch_thread *at);
 void fpu_reset_current(struct arch_thread *at);
 void fpu_copy_current(struct arch_thread *to);
 
+void debug_switch(const struct arch_thread *next);	/* interrupts off */
+void debug_forget(struct arch_thread *at);		/* of the running thread */
+u64 debug_take_status(void);				/* DR6 with its reserved bits clear; reset */
+u64 debug_user_trap(struct arch_thread *at, struct trapframe *tf);	/* enum debug_cause; interrupts off */
+
 void mmu_build(struct bootinfo *bi);	/* final kernel tables: direct map, image; switches to them */
 void mmu_init_cpu(void);
 extern u64 kernel_root_phys;

@@ -7,6 +7,7 @@
  * they are still there.  The kernel itself uses no FPU registers.
  */
 #include <arch/cpu.h>
+#include <arch/debug.h>
 #include <arch/upcall.h>
 #include <arch/usercopy.h>
 #include <base/errno.h>
@@ -286,4 +287,56 @@ int arch_fpu_load_user(uptr_t src)
 	reload(at);
 	irq_restore(irq);
 	return err;
+}
+
+/* --- a debugger's view of a thread that is off its CPU ----------------------------- */
+
+u32 arch_fpu_state_size(void) { return cpu_has.xsave ? fpu_size : 0; }
+
+/* XSAVE leaves components that are in their initial state out of the area: what lies there then is old. */
+void arch_fpu_get(const struct arch_thread *at, void *buf, u32 size)
+{
+	u8 *out = buf;
+	u64 present = 3, sw[6] = { xfeatures };
+
+	memcpy(out, at->fpu, size);
+	if (!cpu_has.xsave)
+		return;
+	memcpy(&present, (u8 *)at->fpu + FXSAVE_SIZE, 8);
+	if (!(present & 1)) {
+		memcpy(out, fpu_init_image, 24);
+		memcpy(out + 32, fpu_init_image + 32, 128);
+	}
+	if (!(present & 2))
+		memset(out + 160, 0, 256);
+	for (u32 i = 2; i < 64 && size > FXSAVE_SIZE; i++)
+		if ((xfeatures & ~present) >> i & 1)
+			memset(out + cpuid(0xd, i).ebx, 0, cpuid(0xd, i).eax);
+	if (size > FXSAVE_SIZE)
+		memcpy(out + SW_OFFSET, sw, sizeof(sw));	/* where debuggers look for XCR0 */
+}
+
+int arch_fpu_set(struct arch_thread *at, const void *buf, u32 size)
+{
+	u8 *area = at->fpu;
+	u64 header[8];
+	u32 mxcsr;
+
+	memcpy(&mxcsr, (const u8 *)buf + 24, 4);
+	if (mxcsr & ~mxcsr_mask)
+		return -EINVAL;
+	if (size > FXSAVE_SIZE) {
+		memcpy(header, (const u8 *)buf + FXSAVE_SIZE, sizeof(header));
+		if (header[0] & ~xfeatures)
+			return -EINVAL;
+		for (u32 i = 1; i < 8; i++)
+			if (header[i])
+				return -EINVAL;
+	}
+	memcpy(area, buf, size);
+	memset(area + SW_OFFSET, 0, sizeof(struct sw_bytes));
+	if (size == FXSAVE_SIZE && cpu_has.xsave)
+		area[FXSAVE_SIZE] |= 3;
+	at->fpu_cpu = ~0u;			/* loaded when it runs next */
+	return 0;
 }

@@ -100,6 +100,8 @@ void arch_switch(struct arch_thread *prev, struct arch_thread *next)
 	fpu_switch_out(prev);
 	bases_switch(prev, next);
 	fpu_switch_in(next);
+	if (unlikely(prev->debug_regs[7] | next->debug_regs[7]))
+		debug_switch(next);
 	if (next->fpu)
 		desc_set_rsp0(next->kstack_top);
 	arch_this_cpu_write(arch_current, next);
@@ -109,10 +111,10 @@ void arch_switch(struct arch_thread *prev, struct arch_thread *next)
 void arch_exec_reset(struct arch_thread *at, u64 ip, u64 sp)
 {
 	struct trapframe *tf = arch_thread_frame(at);
-	u64 irq;
+	u64 irq, nr = tf->orig_rax;
 
 	memset(tf, 0, sizeof(*tf));
-	tf->orig_rax = ~0ull;
+	tf->orig_rax = nr;		/* a debugger sees the way out of execve */
 	tf->rip = ip;
 	tf->rsp = sp;
 	tf->cs = SEL_USER_CS;
@@ -120,6 +122,9 @@ void arch_exec_reset(struct arch_thread *at, u64 ip, u64 sp)
 	tf->rflags = RFLAGS_IF | RFLAGS_FIXED;
 	fpu_reset_current(at);
 	irq = irq_save();
+	if (unlikely(at->debug_regs[7]))
+		debug_forget(at);
+	at->step_forced = false;
 	at->fs_base = at->gs_base = 0;
 	user_fs_write(0);
 	user_gs_write(0);

@@ -4,6 +4,7 @@
  * becomes -1 ("not a system call") before anything else looks at the frame.
  */
 #include <arch/cpu.h>
+#include <arch/debug.h>
 #include <arch/upcall.h>
 #include <base/errno.h>
 #include <core/panic.h>
@@ -124,15 +125,6 @@ static void user_page_fault(struct trapframe *tf, u64 hw)
 		proc_user_fault(tf, addr, hw, err);
 }
 
-static u64 take_dr6(void)
-{
-	u64 v;
-
-	__asm__ volatile("mov %%db6, %0" : "=r"(v));
-	__asm__ volatile("mov %0, %%db6" :: "r"(0xffff0ff0ull));
-	return v;
-}
-
 /* Which unmasked floating-point exceptions are up (x87 and SSE order their bits alike).  Interrupts off. */
 static u64 fpu_exceptions(u32 vec)
 {
@@ -164,7 +156,7 @@ void trap_from_user(struct trapframe *tf, u32 vec)
 		return;
 	}
 	if (vec == VEC_DEBUG) {
-		hw = take_dr6();
+		hw = debug_user_trap(this_cpu_read(arch_current), tf);
 		addr = tf->rip;
 	}
 	if (vec == VEC_FPU || vec == VEC_SIMD)
@@ -245,7 +237,7 @@ void trap_paranoid(struct trapframe *tf, u32 vec)
 	} else if (vec == VEC_MACHINE) {
 		panic_trap(tf, "machine check");
 	} else {
-		take_dr6();
+		debug_take_status();
 		tf->rflags &= ~(u64)RFLAGS_TF;
 	}
 }

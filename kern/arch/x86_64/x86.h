@@ -61,6 +61,9 @@
 /* What user mode may choose: arithmetic flags, TF, DF, NT, RF, AC, ID. */
 #define RFLAGS_USER  0x254dd5
 
+/* What ptrace may: arithmetic flags, TF, DF, NT, RF, AC. */
+#define RFLAGS_PTRACE 0x54dd5
+
 /* Offsets in struct trapframe. */
 #define TF_R15	    0
 #define TF_R14	    8

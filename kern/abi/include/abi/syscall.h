@@ -19,7 +19,3 @@ i64 syscall_absent(struct task *self, const struct trapframe *tf);	/* counts, -E
 /* How often number nr (>= SYSCALL_COUNT: all larger ones together) was refused with -ENOSYS. */
 u64 syscall_absent_count(u32 nr);
 const char *syscall_name(u32 nr);	/* NULL: no such number */
-
-/* Watchers of threads with TF_TRACE: entry returns false to skip the call (rax is set then).  NULL: none. */
-extern bool (*syscall_trace_enter)(struct task *self, struct trapframe *tf);
-extern void (*syscall_trace_exit)(struct task *self, struct trapframe *tf);

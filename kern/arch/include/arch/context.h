@@ -16,7 +16,9 @@ struct arch_thread {
 	void *fpu;		/* XSAVE area, 64-byte aligned, NULL for kernel threads */
 	u32 fpu_cpu;		/* whose registers hold it, ~0: memory only */
 	bool fpu_loading;	/* fpu is being filled from a signal frame: registers are dead */
-	u64 debug_regs[8];
+	bool stepping;		/* a debugger single-steps it; step_forced: rflags.TF is the debugger's */
+	bool step_forced;
+	u64 debug_regs[8];	/* debug.c; [7] non-zero: loaded while the thread runs */
 };
 
 /* The user register frame of a thread whose stack top is kstack_top. */

@@ -31,6 +31,20 @@ struct user_counts;
 struct session { refcount_t refs; u32 sid; struct process *leader; void *tty; struct list groups; };
 struct pgroup { refcount_t refs; u32 pgid; struct session *session; struct list members, link; };
 
+/* task.watched: by strace (abi), by a tracer, by debug=trace (calls are spans). */
+#define WATCH_STRACE 1u
+#define WATCH_PTRACE 2u
+#define WATCH_SPANS  4u
+/* task.stop_work: a group stop is under way and this thread has not stopped yet; it counts in process.stopping; a ptrace
+ * trap is due; a seized thread is to tell of a change of its group's stop. */
+#define STOP_GROUP   1u
+#define STOP_COUNTED 2u
+#define STOP_TRAP    4u
+#define STOP_NOTIFY  8u
+/* task.halted: in THREAD_STOPPED by job control, in THREAD_TRACED for its tracer. */
+#define HALT_JOB   1u
+#define HALT_TRACE 2u
+
 enum task_exit_state { TASK_LIVE, TASK_EXITING, TASK_ZOMBIE, TASK_REAPED };
 
 struct task {
@@ -63,7 +77,8 @@ struct task {
 	u32 last_syscall_pos;
 	bool in_execve, is_vfork_child;
 	struct vfork_wait *vfork;		/* parent's completion, taken at exec or exit */
-	void *trace;				/* ptrace state (later) */
+	struct ptrace *trace;			/* NULL until it is traced for the first time; the pointer is const from then on
+						   and published under PROC_TABLE and sig_lock */
 	u32 personality;
 	u32 timer_slack_ns;
 	u32 pdeath_signal;
@@ -72,9 +87,10 @@ struct task {
 	u64 set_child_tid;
 	u16 ioprio;				/* ioprio_set(2): class << 13 | level; inherited by fork */
 	/* Job control; sig_lock. */
-	bool stop_pending;			/* a group stop is under way and this thread has not stopped yet */
+	u8 watched;				/* WATCH_*: why TF_TRACE is set; atomic */
+	u8 stop_work;				/* STOP_*: what it has to do before it goes on */
+	u8 halted;				/* HALT_*: sleeps until this is cleared */
 	bool stop_dequeued;			/* took a stop signal; a SIGCONT since then cancels it */
-	bool job_stopped;			/* sleeps in THREAD_STOPPED until this is cleared */
 	/* The trap that a signal frame reports; the task's own. */
 	u64 trap_no, trap_err, trap_addr;
 	struct user_counts *user;		/* of cred->uid: task and signal counts; changed by the task itself */
@@ -90,6 +106,7 @@ struct process {
 	atomic_t live_threads;
 	struct process *parent;			/* PROC_TABLE lock */
 	struct list children, sibling;		/* PROC_TABLE lock */
+	struct list tracees;			/* ptrace.link of what its threads trace; PROC_TABLE lock */
 	struct pgroup *group;			/* PROC_TABLE lock; reference */
 	struct list group_link;
 	struct session *session;
@@ -133,6 +150,8 @@ struct process {
 static inline struct task *task_current(void) { return (struct task *)thread_current(); }
 static inline bool task_is_user(const struct thread *t) { return t->vfs_caller != NULL; }
 static inline struct trapframe *task_frame(struct task *t) { return arch_thread_frame(&t->thread.arch); }
+/* One watcher more or less of t's system calls.  Context: any. */
+void task_watch(struct task *t, u8 watcher, bool on);
 struct task *task_get(struct task *t);
 void task_put(struct task *t);
 /* New reference to the credentials of any task (its own: self->vfs.cred needs none). */
@@ -185,6 +204,7 @@ struct rusage_k { u64 user_ns, sys_ns, maxrss_kb, minflt, majflt, nvcsw, nivcsw;
 #define WAIT_BY_PGID 1
 #define WAIT_ANY 2
 #define WAIT_BY_PIDFD 3
+/* code: CLD_* */
 struct wait_result { u32 pid, uid; i32 status; i32 code; i32 code_value; struct rusage_k ru; };
 /* wait4, waitid.  pid > 0: something was reaped/reported; 0: WNOHANG and nothing; -ECHILD, -ERESTARTSYS, -EINVAL. */
 MUST_USE i64 process_wait(struct task *self, u32 which, u32 id, u32 options, struct wait_result *out);

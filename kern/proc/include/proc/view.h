@@ -12,6 +12,7 @@ struct task_view {
 	u32 tid, tgid, ppid, pgid, sid, nthreads;
 	u32 tty_nr;			/* device number of the controlling terminal; 0: none */
 	i32 tpgid;			/* its foreground group; -1: none */
+	u32 tracer;			/* of the thread; 0: none */
 	i32 exit_signal, exit_code;
 	u64 pending, shared_pending, blocked, ignored, caught;
 	u32 sig_queued;			/* of the real user id */

@@ -30,6 +30,8 @@ bool sched_wake_handoff(struct thread *t);
 void sched_yield_cpu(void);
 void sched_resched_if_needed(void);		/* in long loops of kernel code, no lock held */
 NORETURN void sched_exit(void);			/* the running thread leaves its stack; its last reference is dropped by the next */
+/* Returns when t, which sleeps or is about to, has left its CPU: its registers are in memory. */
+void sched_wait_off_cpu(struct thread *t);
 /* Interrupts a sleep so that new flags are seen (signals), or kicks the CPU out of user mode. */
 void sched_kick(struct thread *t);
 
