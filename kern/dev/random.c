@@ -4,8 +4,9 @@
  * States: EMPTY (nothing mixed in), READY (256 bits credited).  A per-CPU key
  * is derived from the pool whenever the pool's generation moved on.
  * Invariants: 1. a key that produced output is replaced by the first 32 bytes
- * of its own stream before the output leaves (fast key erasure), so earlier
- * output cannot be recomputed.  2. no hardware random instruction runs after
+ * of its own stream before the output leaves (fast key erasure), and what a CPU
+ * has in stock is erased as it leaves, so earlier output cannot be recomputed.
+ * A stock is of the pool's present generation, or thrown away.  2. no hardware random instruction runs after
  * boot: they exit to the hypervisor.
  * Locks: pool.lock (rank RNG, irq).  Per-CPU keys: interrupts off.
  */
@@ -30,9 +31,14 @@ static struct {
 	u64 generation;			/* written under lock, read anywhere */
 } pool = { .lock = SPINLOCK_INIT(LR_RNG), .generation = 1 };
 
+/* A start of a program takes about eight words, which would be as many blocks one by one. */
+#define STOCK_BLOCKS 4u
+
 struct cpu_rng {
 	u32 key[8];
 	u64 generation;
+	u32 left;			/* bytes at the end of stock that nobody has got yet */
+	u8 stock[STOCK_BLOCKS * 64];
 };
 static DEFINE_PER_CPU(struct cpu_rng, cpu_rng);
 static struct waitq ready_wait = WAITQ_INIT(ready_wait);
@@ -86,11 +92,9 @@ bool random_ready(void)
 	return READ_ONCE(pool.credit) >= SEED_BITS;
 }
 
-/* A one-time key for a caller's output, from this CPU's generator. */
-static void take_key(u32 key[8])
+static void restock(struct cpu_rng *r)
 {
-	u64 irq = irq_save();
-	struct cpu_rng *r = this_cpu_ptr(&cpu_rng);
+	static const u32 nonce[3];
 
 	if (unlikely(r->generation != READ_ONCE(pool.generation))) {
 		spin_lock(&pool.lock);
@@ -98,7 +102,27 @@ static void take_key(u32 key[8])
 		r->generation = pool.generation;
 		spin_unlock(&pool.lock);
 	}
-	erase_and_take(r->key, (u8 *)key);
+	for (u32 i = 0; i < STOCK_BLOCKS; i++)
+		chacha20_block(r->key, i, nonce, r->stock + i * 64);
+	memcpy(r->key, r->stock, sizeof(r->key));
+	memset(r->stock, 0, sizeof(r->key));
+	r->left = sizeof(r->stock) - sizeof(r->key);
+}
+
+/* Up to 32 bytes of this CPU's stock. */
+static void take(void *out, usize n)
+{
+	u64 irq = irq_save();
+	struct cpu_rng *r = this_cpu_ptr(&cpu_rng);
+
+	if (unlikely(r->left < n || r->generation != READ_ONCE(pool.generation)))
+		restock(r);
+	u8 *from = r->stock + sizeof(r->stock) - r->left;
+
+	memcpy(out, from, n);
+	memset(from, 0, n);
+	barrier();
+	r->left -= (u32)n;
 	irq_restore(irq);
 }
 
@@ -108,18 +132,18 @@ void random_bytes(void *buf, usize n)
 	u32 key[8], counter = 0;
 	u8 block[64], *out = buf;
 
-	take_key(key);
 	if (n <= sizeof(key)) {
-		memcpy(out, key, n);
-	} else {
-		for (; n; counter++) {
-			usize k = MIN(n, sizeof(block));
+		take(out, n);
+		return;
+	}
+	take(key, sizeof(key));			/* good for this once */
+	for (; n; counter++) {
+		usize k = MIN(n, sizeof(block));
 
-			chacha20_block(key, counter, nonce, block);
-			memcpy(out, block, k);
-			out += k;
-			n -= k;
-		}
+		chacha20_block(key, counter, nonce, block);
+		memcpy(out, block, k);
+		out += k;
+		n -= k;
 	}
 	memset(key, 0, sizeof(key));
 	memset(block, 0, sizeof(block));
@@ -130,7 +154,7 @@ u64 random_u64(void)
 {
 	u64 v;
 
-	random_bytes(&v, sizeof(v));
+	take(&v, sizeof(v));
 	return v;
 }
 
