@@ -12,6 +12,7 @@
 
 #define STACK_FIRST	 (132ull << 10)
 #define STACK_RND_PAGES	 0x3fffffull		/* 22 bits */
+#define STACK_RND_BYTES	 8192u			/* left free at the top */
 #define MMAP_RND_PAGES	 0xfffffffull		/* 28 bits */
 #define STACK_GAP	 (256ull * PAGE_SIZE)
 #define MMAP_GAP_MIN	 (128ull << 20)
@@ -54,7 +55,7 @@ int exec_space_create(struct exec_ctx *x)
 	rq.len = STACK_FIRST;
 	rq.flags = VM_READ | VM_WRITE | VM_MAY | VM_GROWSDOWN | VM_STACK | (x->plan->stack_exec ? VM_EXEC : 0);
 	at = aspace_map(as, &rq);
-	x->p = top - 8;
+	x->p = top - 8 - (x->randomize ? vm_random_u64() % STACK_RND_BYTES : 0);
 	return at < 0 ? -ENOMEM : 0;
 }
 

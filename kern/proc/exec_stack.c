@@ -2,7 +2,8 @@
  * The first stack of a program: strings at the top, then (downwards) platform
  * name and random bytes, the auxiliary vector, envp, argv, argc.  Everything is
  * written straight into the pages of the new space; the caller's strings are
- * copied once.
+ * copied once.  The random part of a page that Linux leaves between strings and
+ * vector is above the strings here (exec_map.c): as much to guess, a page less.
  */
 #include <arch/machine.h>
 #include <arch/usercopy.h>
@@ -333,8 +334,6 @@ int exec_stack_finish(struct exec_ctx *x)
 	u32 naux;
 	int err;
 
-	if (x->randomize)
-		p -= vm_random_u64() % 8192;
 	p &= ~15ull;
 	platform = p - 7;
 	random = platform - 16;

@@ -47,6 +47,7 @@ int signal_action(struct task *self, u32 sig, const struct sigaction_k *act, str
 		*old = *slot;
 	if (act) {
 		*slot = *act;
+		p->sighand->used |= SIGBIT(sig);
 		slot->flags &= SA_SUPPORTED;	/* SA_UNSUPPORTED reads back as cleared: how programs probe */
 		slot->mask &= ~SIG_KERNEL_ONLY;
 	}
@@ -257,11 +258,12 @@ void signal_flush_handlers(struct task *self)
 	struct sighand *sh = p->sighand;
 
 	GUARD_IRQ(&p->sig_lock);
-	for (u32 s = 1; s <= SIGMAX; s++) {
-		u64 keep = sh->action[s].handler == SIG_IGN_K ? SIG_IGN_K : SIG_DFL_K;
+	for (u64 used = sh->used; used; used &= used - 1) {
+		struct sigaction_k *act = &sh->action[__builtin_ctzll(used) + 1];
 
-		sh->action[s] = (struct sigaction_k){ .handler = keep };
+		*act = (struct sigaction_k){ .handler = act->handler == SIG_IGN_K ? SIG_IGN_K : SIG_DFL_K };
 	}
+	sh->used = 0;
 	self->altstack = (struct sigaltstack_k){ .flags = SS_DISABLE };
 	signal_recalc(self);
 }

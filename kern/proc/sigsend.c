@@ -28,6 +28,7 @@ struct sighand *sighand_dup(struct sighand *sh, bool clear)
 		u64 irq = spin_lock_irq(&sh->lock);
 
 		memcpy(n->action, sh->action, sizeof(n->action));
+		n->used = sh->used;
 		spin_unlock_irq(&sh->lock, irq);
 	}
 	ref_init(&n->refs);

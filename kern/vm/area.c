@@ -153,6 +153,23 @@ void area_insert(struct aspace *as, struct area *a)
 	area_insert_after(as, a, NULL);
 }
 
+void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj)
+{
+	struct list *l;
+
+	GUARD_SHARED(&obj->lock);
+	GUARD_SPIN(&obj->areas_lock);
+	while ((l = list_pop_front(fresh)) != NULL) {
+		struct area *a = container_of(l, struct area, object_link);
+
+		tree_add(as, a);
+		if (a->obj)
+			list_push_back(&obj->areas, l);
+		else
+			list_init(l);
+	}
+}
+
 static void forget_hit(struct aspace *as)
 {
 	WRITE_ONCE(as->last_hit, NULL);

@@ -260,7 +260,6 @@ static void fill_area(struct area *a, const struct image_area *ia, struct aspace
 static int add_areas(const struct image_body *b, struct aspace *as, const struct vm_image_place *pl)
 {
 	struct list fresh = LIST_INIT(fresh);
-	struct list *l;
 
 	for (u32 i = 0; i < b->nareas; i++) {
 		struct area *a = area_alloc();
@@ -273,10 +272,7 @@ static int add_areas(const struct image_body *b, struct aspace *as, const struct
 		list_push_back(&fresh, &a->object_link);
 	}
 	GUARD_EXCL(&as->lock);
-	while ((l = list_pop_front(&fresh)) != NULL) {
-		list_init(l);
-		area_insert(as, container_of(l, struct area, object_link));
-	}
+	area_insert_list(as, &fresh, pl->obj);
 	return 0;
 }
 

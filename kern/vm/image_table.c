@@ -227,19 +227,26 @@ static struct page *unplug_ready(struct aspace *as, u64 va)
 	return leaf;
 }
 
+static void undo_four(pte_t *e, const pte_t *m)
+{
+	for (u32 i = 0; i < 4; i++) {
+		if (e[i].v == m[i].v)
+			continue;
+		if (pte_live(e[i]) && pte_owns(e[i]))
+			page_put(pte_page(e[i]));
+		e[i].v = m[i].v;
+	}
+}
+
 static void undo(struct page *leaf, const struct page *master)
 {
 	pte_t *e = table_entries(leaf);
 	const pte_t *m = page_addr(master);
 
 	for (u32 touched = leaf->touched; touched; touched &= touched - 1)
-		for (u32 i = (u32)__builtin_ctz(touched) * TOUCH_GROUP, end = i + TOUCH_GROUP; i < end; i++) {
-			if (e[i].v == m[i].v)
-				continue;
-			if (pte_live(e[i]) && pte_owns(e[i]))
-				page_put(pte_page(e[i]));
-			e[i].v = m[i].v;
-		}
+		for (u32 i = (u32)__builtin_ctz(touched) * TOUCH_GROUP, end = i + TOUCH_GROUP; i < end; i += 4)
+			if ((e[i].v ^ m[i].v) | (e[i + 1].v ^ m[i + 1].v) | (e[i + 2].v ^ m[i + 2].v) | (e[i + 3].v ^ m[i + 3].v))
+				undo_four(e + i, m + i);
 	note_as_new(leaf, master);
 }
 

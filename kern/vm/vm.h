@@ -144,6 +144,7 @@ struct area *area_prev(struct area *a);
 struct area *area_alloc(void);					/* NULL: no memory */
 struct area *area_dup(const struct area *a);			/* unlinked, with its own references; NULL */
 void area_insert(struct aspace *as, struct area *a);		/* linked everywhere, counted */
+void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj);	/* each is anonymous or of obj */
 void area_insert_after(struct aspace *as, struct area *a, struct area *origin);	/* fork: behind origin in the object's list */
 /* Out of the tree and the object's list, onto dead. */
 void area_unlink(struct area *a, struct list *dead);

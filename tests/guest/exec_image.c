@@ -550,12 +550,13 @@ static int faults_main(void)
 }
 
 /*
- * "cost": clock ticks from the call of execve to the program's first instruction, for a static program of 1 MiB that
- * ran before.  Under -icount shift=0 a tick is an instruction.  The median of some, as the stack's top is random.
+ * "cost" (after fork) and "vcost" (after vfork: no old memory to tear down): clock ticks from the call of execve to
+ * the program's first instruction, for a static program of 1 MiB that ran before.  Under -icount shift=0 a tick is an
+ * instruction.  The median of some, as the stack's top is random.
  */
 static int by_size(const void *a, const void *b) { return *(const long *)a < *(const long *)b ? -1 : 1; }
 
-static int cost_main(void)
+static int cost_main(bool after_vfork)
 {
 	volatile uint64_t *start = tap_shared(1);
 	char *argv[] = { "/tmp/mib", NULL };
@@ -576,7 +577,7 @@ static int cost_main(void)
 	tap_must(pipe2(fd, O_CLOEXEC));
 	for (int i = -2; i < 31; i++) {
 		uint64_t end;
-		pid_t kid = fork();
+		pid_t kid = after_vfork ? vfork() : fork();
 
 		if (kid == 0) {
 			dup2(fd[1], 1);
@@ -609,8 +610,8 @@ int main(int argc, char **argv)
 		return child_main(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "faults"))
 		return faults_main();
-	if (argc == 2 && !strcmp(argv[1], "cost"))
-		return cost_main();
+	if (argc == 2 && strstr(argv[1], "cost"))
+		return cost_main(argv[1][0] == 'v');
 	if (argc == 3 && !strcmp(argv[1], "times"))	/* for tests/boot */
 		return !again_and_again("plain", atoi(argv[2]));
 	return tap_main(argc, argv, cases, ARRAY_LEN(cases));

@@ -56,6 +56,7 @@ struct sigqueue {
 struct sighand {
 	refcount_t refs;
 	spinlock_t lock;		/* shared between processes only with CLONE_SIGHAND without CLONE_THREAD: same rank, taken inside sig_lock */
+	u64 used;			/* bit sig - 1: action[sig] was set since exec; the others are all zero but for handler.  sig_lock */
 	struct sigaction_k action[SIGMAX + 1];
 };
 
