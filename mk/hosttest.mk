@@ -10,7 +10,7 @@
 HT_TESTS	:= $(shell find kern tests/host -name '*_test.c' | sort)
 HT_FUZZ		:= $(sort $(wildcard tests/fuzz/*_fuzz.c))
 HT_LIB_SRCS	:= $(wildcard tests/host/fake_*.c) kern/base/bitmap.c kern/base/fmt.c kern/base/rbtree.c \
-		   kern/base/text.c kern/mem/buddy.c $(wildcard kern/core/uio.c)
+		   kern/base/text.c kern/mem/buddy.c kern/mem/block.c $(wildcard kern/core/uio.c)
 
 HT_CC		?= gcc
 # The first clang that has libFuzzer's runtime.

@@ -11,8 +11,9 @@
  * to callers that ask for zeroes, or when nothing else is left.
  *
  * Watermarks (zone_avail() before the allocation must exceed): atomic callers 0,
- * the kernel min / 2, user pages min.  Below low, callers that may sleep
- * reclaim before they take.
+ * the kernel min / 2, user pages min, blocks that single frames can stand in
+ * for (ALLOC_SPARE) twice low.  Below low, callers that may sleep reclaim before
+ * they take.
  */
 #include <arch/cpu.h>
 #include <base/errno.h>
@@ -60,6 +61,8 @@ static u64 zone_floor(u32 flags)
 {
 	if (flags & ALLOC_ATOMIC)
 		return 0;
+	if (flags & ALLOC_SPARE)
+		return mem_zone.low * 2;
 	return flags & ALLOC_USER ? mem_zone.min : mem_zone.min / 2;
 }
 
@@ -137,7 +140,7 @@ static struct page *zone_alloc_block(u32 order, u32 flags)
 	if (zone_avail() < zone_floor(flags) + (1ul << order))
 		return NULL;
 	pg = zone_take(order);
-	if (!pg && mem_zone.zeroed) {
+	if (!pg && mem_zone.zeroed && !(flags & ALLOC_SPARE)) {
 		zone_drop_zeroed();
 		pg = zone_take(order);
 	}
@@ -259,7 +262,8 @@ static NOINLINE struct page *page_alloc_slow(u32 order, u32 flags)
 		}
 		break;
 	}
-	atomic64_inc(&mem_counters.failures);
+	if (!(flags & ALLOC_SPARE))
+		atomic64_inc(&mem_counters.failures);
 	return NULL;
 }
 

@@ -49,6 +49,8 @@ static int fault_range(struct aspace *as, u64 start, u64 end, u32 want)
 
 	for (u64 va = start, n = 1; !err && va < end; va += PAGE_SIZE, n++) {
 		err = vm_fault(as, va, want, false);
+		if (!err && as->nhuge && huge_is_at(as, va))
+			va = huge_base(va) + HUGE_SIZE - PAGE_SIZE;
 		if (!err && !(n % 64)) {
 			sched_resched_if_needed();
 			if (thread_fatal_pending())
@@ -251,8 +253,7 @@ int aspace_sync(struct aspace *as, u64 addr, u64 len, int flags)
 static bool page_is_in(struct aspace *as, struct area *a, u64 va)
 {
 	spin_lock(&as->pgt_lock);
-	struct page *leaf = pgtable_leaf(as, va);
-	bool in = leaf && pte_live(*leaf_slot(leaf, va));
+	bool in = pte_live(pgtable_entry(as, va));
 
 	spin_unlock(&as->pgt_lock);
 	if (in || !a->obj)

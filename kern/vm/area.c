@@ -270,6 +270,19 @@ static struct area *crossing(struct aspace *as, u64 at)
 	return a && a->start < at ? a : NULL;
 }
 
+/* Inv. H1: no 2 MiB entry crosses `at` afterwards. */
+static int split_at(struct aspace *as, u64 at)
+{
+	struct page *leaf;
+
+	if (at == huge_base(at) || !as->nhuge || !huge_is_at(as, at))
+		return 0;
+	if (pgtable_leaf_for_write(as, at, &leaf))
+		return -ENOMEM;
+	spin_unlock(&as->pgt_lock);
+	return 0;
+}
+
 int area_isolate(struct aspace *as, u64 start, u64 end)
 {
 	struct area *lo = crossing(as, start), *hi = crossing(as, end);
@@ -277,7 +290,7 @@ int area_isolate(struct aspace *as, u64 start, u64 end)
 
 	if (likely(!lo && !hi))
 		return 0;
-	if (as->nareas + !!lo + !!hi > VM_MAX_AREAS)
+	if (as->nareas + !!lo + !!hi > VM_MAX_AREAS || (lo && split_at(as, start)) || (hi && split_at(as, end)))
 		return -ENOMEM;
 	if (lo && !(spare[0] = area_dup(lo)))
 		return -ENOMEM;

@@ -161,6 +161,7 @@ static void copy_layout(struct aspace *to, const struct aspace *from)
 	to->as_limit = from->as_limit;
 	to->memlock_limit = from->memlock_limit;
 	to->dumpable = from->dumpable;
+	to->no_huge = from->no_huge;
 	to->hint_base = from->hint_base;
 	to->hint_top = from->hint_top;
 	to->hint_hole = from->hint_hole;

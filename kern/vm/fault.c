@@ -18,6 +18,7 @@
 #include <arch/upcall.h>
 #include <core/log.h>
 #include <core/trace.h>
+#include <vm/huge.h>
 
 #include "vm.h"
 
@@ -26,7 +27,7 @@
 #define HW_RSVD	   8u
 #define HW_FETCH   16u
 
-enum { FAULT_DONE = 0, FAULT_FILL = 1, FAULT_GROW = 2, FAULT_AGAIN = 3 };	/* or -errno */
+enum { FAULT_DONE = 0, FAULT_FILL = 1, FAULT_GROW = 2, FAULT_AGAIN = 3, FAULT_SMALL = 4 };	/* or -errno */
 
 struct fault {
 	struct aspace *as;
@@ -125,12 +126,71 @@ static int enter_private(struct fault *f, struct page *taken)
 	return err;
 }
 
+/* A block for all of va's 2 MiB, if nothing is there yet and one is at hand.  FAULT_SMALL: no. */
+static int fault_huge(struct fault *f)
+{
+	struct aspace *as = f->as;
+	struct page *pd, *head;
+	pte_t *slot;
+
+	{
+		GUARD_SPIN(&as->pgt_lock);
+		slot = pgtable_dir_slot(as, f->va, NULL);
+		if (slot && pte_live(*slot))
+			return FAULT_SMALL;
+	}
+	head = block_alloc(PAGE_ANON, ALLOC_ZERO);
+	if (!head) {
+		atomic64_inc(&huge_stats.fault_fallback);
+		return FAULT_SMALL;
+	}
+	int err = pgtable_dir_for_write(as, huge_base(f->va), &pd, &slot);
+
+	if (!err && pte_live(*slot))
+		err = FAULT_AGAIN;			/* another thread was first */
+	else if (!err)
+		huge_set(as, pd, slot, huge_entry_for(f->area, MOVE(head), true));
+	if (err >= 0)
+		spin_unlock(&as->pgt_lock);
+	if (head)
+		block_put(head);
+	else
+		atomic64_inc(&huge_stats.fault_alloc);
+	return err;
+}
+
+/* There may be a 2 MiB entry at va.  FAULT_SMALL: there is none, or it must be split to serve the fault. */
+static int fault_huge_there(struct fault *f)
+{
+	GUARD_SPIN(&f->as->pgt_lock);
+	pte_t *slot = pgtable_dir_slot(f->as, f->va, NULL);
+
+	if (!slot || !pte_huge(*slot))
+		return FAULT_SMALL;
+	if (f->want == VM_WRITE && !pte_writable(*slot)) {
+		struct page *head = pte_page(*slot);
+
+		f->present = true;
+		if (pte_kind(*slot) != KIND_ANON || !block_sole(head))
+			return FAULT_SMALL;
+		WRITE_ONCE(slot->v, huge_entry_for(f->area, head, true).v);	/* inv. H2 */
+	}
+	tlb_flush_local(f->as, f->va);
+	return FAULT_DONE;
+}
+
 static int fault_anon(struct fault *f)
 {
 	struct page *pg;
 
 	if (f->want != VM_WRITE)
 		return fault_zero(f);
+	if (f->area->end - f->area->start >= HUGE_SIZE && huge_wanted(f->area, f->va)) {
+		int err = fault_huge(f);
+
+		if (err != FAULT_SMALL)
+			return err;
+	}
 	pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_ZERO);
 	return pg ? enter_private(f, pg) : -ENOMEM;
 }
@@ -260,8 +320,7 @@ static int fault_private_copy(struct fault *f, struct vm_object *obj, u64 index,
 static int fault_past_end(struct fault *f)
 {
 	GUARD_SPIN(&f->as->pgt_lock);
-	struct page *leaf = pgtable_leaf(f->as, f->va);
-	pte_t e = leaf ? *leaf_slot(leaf, f->va) : (pte_t){ 0 };
+	pte_t e = pgtable_entry(f->as, f->va);
 
 	return pte_live(e) ? already_there(f, e) : -EIO;
 }
@@ -379,6 +438,11 @@ static int fault_attempt(struct fault *f)
 
 	if (err)
 		return err;
+	if (unlikely(READ_ONCE(f->as->nhuge))) {
+		err = fault_huge_there(f);
+		if (err != FAULT_SMALL)
+			return err;
+	}
 	if (f->present && f->want == VM_WRITE)
 		return fault_write(f);
 	return f->area->obj ? fault_file(f) : fault_anon(f);

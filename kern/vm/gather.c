@@ -20,6 +20,7 @@
 
 #include "vm.h"
 
+#define GATHER_BLOCK 1ul		/* in a pointer to a struct page */
 #define FLUSH_SINGLE 32		/* more pages than this: drop the whole tag */
 
 static DEFINE_PER_CPU(struct aspace *, loaded_aspace);
@@ -155,6 +156,13 @@ bool gather_page(struct gather *g, u64 va, struct page *pg)
 	return g->npages == GATHER_BATCH;
 }
 
+bool gather_block(struct gather *g, u64 va, struct page *head)
+{
+	gather_range(g, va, va + HUGE_SIZE);
+	g->pages[g->npages++] = (struct page *)((u64)head | GATHER_BLOCK);
+	return g->npages == GATHER_BATCH;
+}
+
 /* Room for the three tables of one detach is left when this says "not full". */
 bool gather_table(struct gather *g, u64 va, struct page *table)
 {
@@ -169,7 +177,10 @@ void gather_flush(struct gather *g)
 	if (g->need_flush)
 		tlb_flush(g->as, g->start, g->end);
 	for (u32 i = 0; i < g->npages; i++)
-		page_put(g->pages[i]);
+		if ((u64)g->pages[i] & GATHER_BLOCK)
+			block_put((struct page *)((u64)g->pages[i] & ~GATHER_BLOCK));
+		else
+			page_put(g->pages[i]);
 	for (u32 i = 0; i < g->ntables; i++)
 		pgtable_leaf_drop(g->tables[i]);
 	gather_begin(g, g->as);

@@ -48,16 +48,24 @@ static bool leaf_covered(struct page *leaf, u64 base, u64 start, u64 end)
 	return !leaf->used || groups_inside(table_groups(leaf), first, stop);
 }
 
+/* Can what dir maps of [start, end) be changed as it is?  covered: it is to be cleared, so a shared table may go whole. */
+static bool dir_is_own(pte_t dir, u64 base, u64 start, u64 end, bool covered)
+{
+	if (pte_huge(dir))
+		return base >= start && base + HUGE_SIZE <= end;		/* inv. H1 */
+	return page_refs(pte_page(dir)) == 1 || (covered && leaf_covered(pte_page(dir), base, start, end));
+}
+
 int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges)
 {
 	struct page *leaf;
+	pte_t *dir;
 
 	/* Structure is stable under as->lock exclusive: the walk needs no pgt_lock. */
-	for (u64 va = start; (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
-		u64 base = ALIGN_DOWN(va, HUGE_SIZE);
-		bool covered = edges && leaf_covered(leaf, base, start, end);
+	for (u64 va = start; (dir = pgtable_next_dir(as, &va, end)) != NULL;) {
+		u64 base = huge_base(va);
 
-		if (!covered && page_refs(leaf) > 1) {
+		if (!dir_is_own(*dir, base, start, end, edges)) {
 			int err = pgtable_leaf_for_write(as, va, &leaf);
 
 			if (err)
@@ -97,12 +105,16 @@ static u64 clear_entries(struct gather *g, struct page *leaf, u64 va, u64 stop)
 /* Clears from va on until done (returns end) or the gather is full (where to go on).  pgt_lock held. */
 static u64 clear_some(struct gather *g, u64 va, u64 end)
 {
-	struct page *leaf;
+	pte_t *dir;
 
-	while ((leaf = pgtable_next_leaf(g->as, &va, end)) != NULL) {
-		u64 base = ALIGN_DOWN(va, HUGE_SIZE), stop = MIN(end, base + HUGE_SIZE);
+	while ((dir = pgtable_next_dir(g->as, &va, end)) != NULL) {
+		u64 base = huge_base(va), stop = MIN(end, base + HUGE_SIZE);
 
-		if (!leaf_covered(leaf, base, va, stop)) {
+		if (pte_huge(*dir)) {
+			ASSERT(va == base && stop == base + HUGE_SIZE);
+		} else if (!leaf_covered(pte_page(*dir), base, va, stop)) {
+			struct page *leaf = pte_page(*dir);
+
 			va = clear_entries(g, leaf, va, stop);
 			if (g->npages == GATHER_BATCH)
 				return va;
@@ -370,15 +382,29 @@ static void protect_leaf(struct aspace *as, struct area *a, struct page *leaf, u
 		}
 }
 
+static void protect_huge(struct area *a, pte_t *slot, u64 base, struct gather *g)
+{
+	pte_t old = *slot;
+	bool write = pte_kind(old) == KIND_ANON && block_sole(pte_page(old));	/* inv. H2 */
+	pte_t e = huge_entry_for(a, pte_page(old), write);
+
+	WRITE_ONCE(slot->v, e.v);
+	if (entry_restricts(old, e))
+		gather_range(g, base, base + HUGE_SIZE);
+}
+
 static void protect_entries(struct aspace *as, struct area *a, u64 start, u64 end, struct gather *g)
 {
-	struct page *leaf;
+	pte_t *dir;
 
 	GUARD_SPIN(&as->pgt_lock);
-	for (u64 va = start; (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
-		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+	for (u64 va = start; (dir = pgtable_next_dir(as, &va, end)) != NULL;) {
+		u64 stop = MIN(end, huge_base(va) + HUGE_SIZE);
 
-		protect_leaf(as, a, leaf, va, stop, g);
+		if (pte_huge(*dir))
+			protect_huge(a, dir, va, g);
+		else
+			protect_leaf(as, a, pte_page(*dir), va, stop, g);
 		va = stop;
 	}
 }

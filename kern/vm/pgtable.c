@@ -6,7 +6,8 @@
  * SHARED (refs > 1), and is dropped by each user; the last user's drop frees
  * the frames that its entries own.
  *
- * T1  A directory entry (level 1) with W points to an OWNED leaf.  A SHARED
+ * T1  A directory entry (level 1) with W points to an OWNED leaf, or is itself a
+ *     2 MiB entry (huge.c): those are never in a table that is shared.  A SHARED
  *     leaf hangs on entries without W only: the one exception to "intermediate
  *     entries stay permissive".  The processor then refuses every write below
  *     it, whatever the leaf says.
@@ -66,20 +67,27 @@ struct page *pgtable_leaf(struct aspace *as, u64 va)
 {
 	pte_t *dir = pgtable_dir_slot(as, va, NULL);
 
-	return dir && pte_live(*dir) ? pte_page(*dir) : NULL;
+	return dir && pte_live(*dir) && !pte_huge(*dir) ? pte_page(*dir) : NULL;
+}
+
+pte_t pgtable_entry(struct aspace *as, u64 va)
+{
+	pte_t *dir = pgtable_dir_slot(as, va, NULL);
+
+	if (!dir || !pte_live(*dir))
+		return (pte_t){ 0 };
+	return pte_huge(*dir) ? pte_of_huge(*dir, va) : *leaf_slot(pte_page(*dir), va);
 }
 
 pte_t pgtable_lookup_entry(struct aspace *as, u64 va, u32 *level)
 {
-	pte_t e = { 0 };
-
 	GUARD_SPIN(&as->pgt_lock);
-	struct page *leaf = va < USER_TOP ? pgtable_leaf(as, va) : NULL;
+	pte_t *dir = va < USER_TOP ? pgtable_dir_slot(as, va, NULL) : NULL;
 
-	*level = 0;
-	if (leaf)
-		e = *leaf_slot(leaf, va);
-	return e;
+	*level = dir && pte_huge(*dir);
+	if (!dir || !pte_live(*dir))
+		return (pte_t){ 0 };
+	return *level ? *dir : *leaf_slot(pte_page(*dir), va);
 }
 
 /* First live entry at or after i: its index, or TABLE_ENTRIES. */
@@ -102,8 +110,8 @@ static u32 next_live(struct page *t, u32 i)
 	return TABLE_ENTRIES;
 }
 
-/* First table at or after *va that an entry of stop_level points to. */
-static struct page *next_table(struct aspace *as, u64 *va, u64 end, u32 stop_level)
+/* First live entry of stop_level at or after *va. */
+static pte_t *next_entry(struct aspace *as, u64 *va, u64 end, u32 stop_level)
 {
 	u64 at = *va;
 
@@ -119,11 +127,13 @@ static struct page *next_table(struct aspace *as, u64 *va, u64 end, u32 stop_lev
 				if (next == TABLE_ENTRIES || at >= end)
 					break;
 			}
-			t = pte_page(table_entries(t)[next]);
+			pte_t *e = &table_entries(t)[next];
+
 			if (level == stop_level) {
 				*va = at;
-				return t;
+				return e;
 			}
+			t = pte_page(*e);
 		}
 	}
 	return NULL;
@@ -131,7 +141,19 @@ static struct page *next_table(struct aspace *as, u64 *va, u64 end, u32 stop_lev
 
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 {
-	return next_table(as, va, end, 1);
+	pte_t *dir;
+
+	while ((dir = next_entry(as, va, end, 1)) != NULL) {
+		if (!pte_huge(*dir))
+			return pte_page(*dir);
+		*va = huge_base(*va) + HUGE_SIZE;
+	}
+	return NULL;
+}
+
+pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end)
+{
+	return next_entry(as, va, end, 1);
 }
 
 /* --- entries ------------------------------------------------------------- */
@@ -238,12 +260,17 @@ struct stock {
 	u32 n;
 };
 
+void pgtable_link_leaf(pte_t *slot, struct page *t)
+{
+	WRITE_ONCE(slot->v, pte_make(page_to_pfn(t), DIR_BITS).v);
+}
+
 void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t)
 {
 	upper->used++;
 	upper->private |= 1ull << (((u64)slot & ~PAGE_MASK) / sizeof(pte_t) / TABLE_GROUP);
 	tables_add(as, 1);
-	WRITE_ONCE(slot->v, pte_make(page_to_pfn(t), DIR_BITS).v);
+	pgtable_link_leaf(slot, t);
 }
 
 /* Inv. T3: after this neither table gives a write to a private frame away. */
@@ -279,30 +306,53 @@ static void pgtable_unshare(struct aspace *as, u64 va, pte_t *dir, struct page *
 	struct page *old = pte_page(*dir);
 
 	leaf_copy(old, t);
-	WRITE_ONCE(dir->v, pte_make(page_to_pfn(t), DIR_BITS).v);
+	pgtable_link_leaf(dir, t);
 	tlb_flush(as, va, va + PAGE_SIZE);	/* inv. T4: one invlpg empties the paging-structure caches */
 	pgtable_leaf_drop(old);
 }
 
-/* The OWNED leaf of va, or NULL when the stock ran out. */
-static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
+/* va's directory, or NULL when the stock ran out. */
+static ALWAYS_INLINE struct page *dir_build(struct aspace *as, u64 va, struct stock *st)
 {
 	struct page *t = pfn_to_page(as->root);
-	pte_t *slot;
 
-	for (u32 level = 3;; level--) {
-		slot = &table_entries(t)[mmu_index(va, level)];
+	for (u32 level = 3; level > 1; level--) {
+		pte_t *slot = &table_entries(t)[mmu_index(va, level)];
+
 		if (!pte_live(*slot)) {
 			if (!st->n)
 				return NULL;
 			pgtable_link(as, t, slot, st->t[--st->n]);
 		}
-		if (level == 1)
-			break;
 		t = pte_page(*slot);
 	}
-	if (likely(pte_writable(*slot)))
+	return t;
+}
+
+/* The OWNED leaf of va, or NULL when the stock ran out. */
+static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
+{
+	struct page *pd = dir_build(as, va, st), *t;
+
+	if (!pd)
+		return NULL;
+	pte_t *slot = &table_entries(pd)[mmu_index(va, 1)];
+
+	if (likely((slot->v & (PTE_WRITE | PTE_HUGE)) == PTE_WRITE))
 		return pte_page(*slot);
+	if (!pte_live(*slot)) {
+		if (!st->n)
+			return NULL;
+		pgtable_link(as, pd, slot, st->t[--st->n]);
+		return pte_page(*slot);
+	}
+	if (pte_huge(*slot)) {
+		if (!st->n)
+			return NULL;
+		huge_split(as, pd, slot, va, st->t[--st->n]);
+		tables_add(as, 1);
+		return pte_page(*slot);
+	}
 	t = pte_page(*slot);
 	if (page_refs(t) == 1) {
 		WRITE_ONCE(slot->v, slot->v | PTE_WRITE);
@@ -314,18 +364,20 @@ static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
 	return pte_page(*slot);
 }
 
-int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
+/* Takes pgt_lock; what build made, with the tables that it needs. */
+static ALWAYS_INLINE int build_locked(struct aspace *as, u64 va, struct page **out,
+				      struct page *(*build)(struct aspace *, u64, struct stock *))
 {
 	struct stock st = { .n = 0 };
 
 	for (;;) {
 		spin_lock(&as->pgt_lock);
-		struct page *t = leaf_build(as, va, &st);
+		struct page *t = build(as, va, &st);
 
 		if (likely(t)) {
 			while (unlikely(st.n))
 				pgtable_table_free(st.t[--st.n]);
-			*leaf = t;
+			*out = t;
 			return 0;
 		}
 		spin_unlock(&as->pgt_lock);
@@ -336,23 +388,47 @@ int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
 	}
 }
 
-/* --- taking away --------------------------------------------------------- */
+int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
+{
+	return build_locked(as, va, leaf, leaf_build);
+}
 
+int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot)
+{
+	int err = build_locked(as, base, pd, dir_build);
+
+	if (!err)
+		*slot = &table_entries(*pd)[mmu_index(base, 1)];
+	return err;
+}
+
+/* --- taking away --------------------------------------------------------- */
 
 bool pgtable_detach_leaf(struct gather *g, u64 va)
 {
 	struct aspace *as = g->as;
 	struct page *path[4];
 	bool full = false;
+	u32 level;
 
 	path[3] = pfn_to_page(as->root);
-	for (u32 level = 3; level > 0; level--)
+	for (level = 3; level > 1; level--)
 		path[level - 1] = pte_page(table_entries(path[level])[mmu_index(va, level)]);
-	as->rss -= MIN(leaf_rss(path[0]), as->rss);
-	for (u32 level = 1; level <= 3; level++) {
+	pte_t *dir = &table_entries(path[1])[mmu_index(va, 1)];
+
+	if (pte_huge(*dir)) {
+		full = gather_block(g, huge_base(va), pte_page(huge_clear(as, path[1], dir)));
+		if (path[1]->used)
+			return full;
+		level = 2;
+	} else {
+		path[0] = pte_page(*dir);
+		as->rss -= MIN(leaf_rss(path[0]), as->rss);
+	}
+	for (; level <= 3; level++) {
 		WRITE_ONCE(table_entries(path[level])[mmu_index(va, level)].v, 0);
 		tables_add(as, -1);
-		full = gather_table(g, va, path[level - 1]);
+		full |= gather_table(g, va, path[level - 1]);
 		if (--path[level]->used)
 			break;
 	}
@@ -390,7 +466,9 @@ static void table_destroy(struct page *t, u32 level)
 		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
 			if (!pte_live(e[i]))
 				continue;
-			if (level == 1)
+			if (level == 1 && pte_huge(e[i]))
+				block_put(pte_page(e[i]));
+			else if (level == 1)
 				pgtable_leaf_drop(pte_page(e[i]));
 			else
 				table_destroy(pte_page(e[i]), level - 1);
@@ -409,7 +487,7 @@ void pgtable_destroy(struct aspace *as)
 		e[i].v = 0;
 	}
 	root->used = 0;
-	as->rss = 0;
+	as->rss = as->nhuge = 0;
 	atomic64_set(&as->table_pages, 1);
 }
 
@@ -446,14 +524,30 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base)
 	return true;
 }
 
+/* One of a directory's entries, a table's or a block's, gets a user in the directory kid.  False: it is not inherited. */
+static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, struct page *kid)
+{
+	if (likely(!pte_huge(e)) && !pte_page(e)->used)
+		return false;
+	if (!leaf_inherited_whole(from, va))
+		return false;
+	if (unlikely(pte_huge(e))) {
+		block_get(pte_page(e));
+		leaf_count(kid)->n[pte_kind(e)]++;
+	} else {
+		page_get(pte_page(e));
+	}
+	return true;
+}
+
 /*
- * Each leaf of a directory gets one more user; inv. T1: both entries without W from here on.  Both locks at once,
+ * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
  * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
  */
 static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base)
 {
 	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	u32 n = 0;
+	u32 n = 0, huge;
 
 	GUARD_SPIN(&from->pgt_lock);
 	spin_lock_nested(&to->pgt_lock);
@@ -461,16 +555,17 @@ static void share_directory(struct aspace *from, struct page *pd, struct aspace 
 		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
 			pte_t e = { mine[i].v & ~PTE_WRITE };
 
-			if (!pte_live(e) || !pte_page(e)->used || !leaf_inherited_whole(from, base + i * HUGE_SIZE))
+			if (!pte_live(e) || !share_entry(from, e, base + i * HUGE_SIZE, kid))
 				continue;
-			page_get(pte_page(e));
 			WRITE_ONCE(mine[i].v, e.v);
 			WRITE_ONCE(its[i].v, e.v);
 			n++;
 		}
 	kid->private = pd->private;
 	kid->used += n;
-	tables_add(to, n);
+	huge = huge_entries(kid);
+	to->nhuge += huge;
+	tables_add(to, n - huge);
 	spin_unlock(&to->pgt_lock);
 }
 
@@ -532,15 +627,15 @@ static int copy_mixed_leaves(struct aspace *from, struct aspace *to)
 int pgtable_fork(struct aspace *from, struct aspace *to)
 {
 	u64 size = mmu_level_size(2);
-	struct page *pd;
+	pte_t *pd;
 
 	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
-	for (u64 va = 0; (pd = next_table(from, &va, USER_TOP, 2)) != NULL; va = ALIGN_DOWN(va, size) + size) {
+	for (u64 va = 0; (pd = next_entry(from, &va, USER_TOP, 2)) != NULL; va = ALIGN_DOWN(va, size) + size) {
 		struct page *kid = directory_for_fork(to, va);
 
 		if (!kid)
 			return -ENOMEM;
-		share_directory(from, pd, to, kid, ALIGN_DOWN(va, size));
+		share_directory(from, pte_page(*pd), to, kid, ALIGN_DOWN(va, size));
 	}
 	if (from->nofork && copy_mixed_leaves(from, to))
 		return -ENOMEM;

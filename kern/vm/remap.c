@@ -19,42 +19,80 @@ struct remap {
 	u64 fill_start, fill_len;	/* to populate afterwards: locked areas */
 };
 
-/* Leaf tables at the new place for each leaf that has something to move. */
+static int prepare_leaf(struct aspace *as, u64 va)
+{
+	struct page *leaf;
+	int err = pgtable_leaf_for_write(as, va, &leaf);
+
+	if (!err)
+		spin_unlock(&as->pgt_lock);
+	return err;
+}
+
+/* The 2 MiB entry at va goes to `at` in one piece if that place fits and is empty; else it is split here. */
+static int prepare_huge(struct aspace *as, u64 va, u64 at, bool *moves)
+{
+	struct page *pd;
+	pte_t *slot;
+
+	*moves = at == huge_base(at);
+	if (!*moves)
+		return prepare_leaf(as, va);
+	int err = pgtable_dir_for_write(as, at, &pd, &slot);
+
+	if (err)
+		return err;
+	*moves = !pte_live(*slot);
+	spin_unlock(&as->pgt_lock);
+	return *moves ? 0 : prepare_leaf(as, va);
+}
+
+/* Tables at the new place for each leaf that has something to move. */
 static int prepare_tables(struct remap *r, u64 to)
 {
 	struct aspace *as = r->as;
 	u64 end = r->old + r->old_len;
-	struct page *leaf;
 	int err = map_own_tables(as, r->old, end, false);
+	pte_t *dir;
 
-	for (u64 va = r->old; !err && (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
-		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+	for (u64 va = r->old; !err && (dir = pgtable_next_dir(as, &va, end)) != NULL;) {
+		u64 stop = MIN(end, huge_base(va) + HUGE_SIZE);
 		u64 first = to + (va - r->old), last = to + (stop - r->old) - 1;
+		bool moves = false;
 
-		err = pgtable_leaf_for_write(as, first, &leaf);
-		if (!err)
-			spin_unlock(&as->pgt_lock);
-		if (!err && ALIGN_DOWN(first, HUGE_SIZE) != ALIGN_DOWN(last, HUGE_SIZE)) {
-			err = pgtable_leaf_for_write(as, last, &leaf);
-			if (!err)
-				spin_unlock(&as->pgt_lock);
-		}
+		if (pte_huge(*dir))
+			err = prepare_huge(as, va, first, &moves);
+		if (!err && !moves)
+			err = prepare_leaf(as, first);
+		if (!err && !moves && huge_base(first) != huge_base(last))
+			err = prepare_leaf(as, last);
 		va = stop;
 	}
 	return err;
+}
+
+static void carry_huge(struct aspace *as, u64 va, u64 at)
+{
+	struct page *from_pd, *to_pd;
+	pte_t *from = pgtable_dir_slot(as, va, &from_pd), *to = pgtable_dir_slot(as, at, &to_pd);
+
+	huge_set(as, to_pd, to, huge_clear(as, from_pd, from));
 }
 
 static void carry_entries(struct remap *r, u64 to)
 {
 	struct aspace *as = r->as;
 	u64 end = r->old + r->old_len;
-	struct page *leaf;
+	pte_t *dir;
 
 	GUARD_SPIN(&as->pgt_lock);
-	for (u64 va = r->old; (leaf = pgtable_next_leaf(as, &va, end)) != NULL;) {
-		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+	for (u64 va = r->old; (dir = pgtable_next_dir(as, &va, end)) != NULL;) {
+		u64 stop = MIN(end, huge_base(va) + HUGE_SIZE);
+		struct page *leaf = pte_huge(*dir) ? NULL : pte_page(*dir);
 
-		for (; va < stop && leaf->used; va += PAGE_SIZE) {
+		if (!leaf)
+			carry_huge(as, va, to + (va - r->old));
+		for (; leaf && va < stop && leaf->used; va += PAGE_SIZE) {
 			u64 at = to + (va - r->old);
 
 			if (pte_live(*leaf_slot(leaf, va)))
@@ -141,9 +179,15 @@ static int check_source(struct remap *r, struct area **out)
 static i64 move_somewhere(struct remap *r, struct area *a)
 {
 	struct aspace *as = r->as;
-	u64 to = area_find_gap(as, r->new_len, VM_MIN_ADDR, as->mmap_base, false);
+	/* Room for the same place within 2 MiB: then whole entries stay whole. */
+	u64 room = as->nhuge && r->old_len >= HUGE_SIZE ? HUGE_SIZE : 0;
+	u64 to = area_find_gap(as, r->new_len + room, VM_MIN_ADDR, as->mmap_base, false);
 	int err;
 
+	if (to && room)
+		to += (r->old - to) & (HUGE_SIZE - 1);
+	if (!to)
+		to = area_find_gap(as, r->new_len, VM_MIN_ADDR, as->mmap_base, false);
 	if (!to)
 		to = area_find_gap(as, r->new_len, as->mmap_base, USER_TOP, true);
 	if (!to)

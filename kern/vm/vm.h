@@ -9,6 +9,7 @@
 #include <base/string.h>
 #include <core/lock.h>
 #include <core/percpu.h>
+#include <mem/block.h>
 #include <mem/mem.h>
 #include <mem/page.h>
 #include <mem/slab.h>
@@ -43,16 +44,28 @@ static inline bool pte_sole_owner(pte_t e)
 	return pte_kind(e) == KIND_ANON && !(e.v & PTE_BORROWED) && page_refs(pte_page(e)) == 1;
 }
 static inline bool pte_is_shared(pte_t e) { return e.v & PTE_SHARED; }
+/* The 4 KiB entry that says for va what the 2 MiB entry e says. */
+static inline pte_t pte_of_huge(pte_t e, u64 va)
+{
+	return (pte_t){ (e.v & ~PTE_HUGE) + ((u64)mmu_index(va, 0) << PAGE_SHIFT) };
+}
 /* The same frame with the same rights: what the processor may set by itself left out. */
 static inline bool pte_same(pte_t a, pte_t b) { return !((a.v ^ b.v) & ~(PTE_ACCESSED | PTE_DIRTY)); }
 
 /*
  * What the struct page of a table remembers about its entries: who may change the table may change it.
- * private: a summary, bit g set when one of entries [8g, 8g + 8) may be live.  index, leaves only: live entries by kind.
+ * private: a summary, bit g set when one of entries [8g, 8g + 8) may be live.  index, by kind: live entries of a leaf,
+ * 2 MiB entries of a directory.
  */
 #define TABLE_GROUP 8u
 struct __attribute__((may_alias)) leaf_count { u16 n[KINDS]; };
 static inline struct leaf_count *leaf_count(struct page *t) { return (struct leaf_count *)&t->index; }
+static inline u32 huge_entries(struct page *pd)
+{
+	struct leaf_count *c = leaf_count(pd);
+
+	return (u32)c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
+}
 static inline u64 table_groups(const struct page *t) { return t->private; }
 static inline u32 group_first(u64 groups) { return (u32)__builtin_ctzll(groups) * TABLE_GROUP; }
 /* Summary bits of the groups that have an entry in [first, end), or only such (inside). */
@@ -94,17 +107,24 @@ MUST_USE struct page *pgtable_root_alloc(void);
 void pgtable_root_free(struct page *root);			/* user half empty */
 u64 pgtable_cached(void);					/* zeroed tables that wait for their next use */
 void pgtable_cache_drain(void);					/* this CPU's */
-/* The entry that points to va's leaf table, or NULL.  *pd (optional): the table it is in. */
+/* The entry that points to va's leaf table or is its 2 MiB entry, or NULL.  *pd (optional): the directory it is in. */
 pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd);
-struct page *pgtable_leaf(struct aspace *as, u64 va);		/* or NULL; perhaps shared: read only */
+struct page *pgtable_leaf(struct aspace *as, u64 va);		/* or NULL; perhaps shared: read only.  None under a 2 MiB entry */
+pte_t pgtable_entry(struct aspace *as, u64 va);			/* a 4 KiB entry in any case; .v == 0: absent */
 /*
  * Takes pgt_lock and returns va's leaf table, built if absent and private to
- * as: the one gate through which entries are changed (inv. T2).  May sleep
- * before it locks.  -ENOMEM: not locked.
+ * as: the one gate through which entries are changed (inv. T2).  A 2 MiB entry
+ * is split.  May sleep before it locks.  -ENOMEM: not locked.
  */
 MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf);
-/* Leaf at or after *va, below end, that exists: moves *va to the first address it covers in range; NULL: none. */
-struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);
+/* As pgtable_leaf_for_write, for a 2 MiB entry at base: the directory and the slot in it, empty or not. */
+MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot);
+/*
+ * Live directory entry at or after *va, below end: a leaf table or a 2 MiB entry (pte_huge).  Moves *va to the first
+ * address it covers in range; NULL: none.
+ */
+pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end);
+struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);	/* as next_dir: leaf tables alone */
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e);		/* was absent */
 /* Sets those of n consecutive entries that are live in e; their slots are absent. */
 void leaf_set_run(struct aspace *as, struct page *leaf, u64 va, const pte_t *e, u32 n);
@@ -112,7 +132,7 @@ pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va);			/* was live; t
 void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e);	/* live to live */
 /* Live to live with another frame or fewer rights where another CPU may still use the old entry: no one sees both. */
 void leaf_replace(struct aspace *as, struct page *leaf, u64 va, pte_t e);
-/* Detaches va's leaf table, counted out of as, into the gather; empty upper tables follow.  True: flush. */
+/* Detaches va's leaf table or 2 MiB entry, counted out of as, into the gather; empty upper tables follow.  True: flush. */
 MUST_USE bool pgtable_detach_leaf(struct gather *g, u64 va);
 /* No lock, after the flush: one user less; the last one's leaf drops the frames its entries own. */
 void pgtable_leaf_drop(struct page *leaf);
@@ -129,6 +149,18 @@ void image_space_fork(struct aspace *to, const struct aspace *from);
 void image_tables_end(struct aspace *as);			/* before pgtable_destroy(): takes back what can be used again */
 void image_space_end(struct aspace *as);			/* after it */
 u32 vm_image_mappers(struct aspace *as, u64 va);		/* spaces that map the image with a BORROWED entry at va */
+
+/* huge.c: 2 MiB entries.  pgt_lock held. */
+static inline u64 huge_base(u64 va) { return ALIGN_DOWN(va, HUGE_SIZE); }
+void pgtable_link_leaf(pte_t *slot, struct page *t);		/* pgtable.c: a table of one user, with W */
+pte_t huge_entry_for(const struct area *a, struct page *head, bool write);
+void huge_set(struct aspace *as, struct page *pd, pte_t *slot, pte_t e);	/* was absent; takes over one owner's share of the block */
+pte_t huge_clear(struct aspace *as, struct page *pd, pte_t *slot);	/* the share goes to the caller; pd stays, perhaps empty */
+void huge_count(struct aspace *as, struct page *pd, enum pte_kind kind, i64 n);
+/* Puts the empty table t in the entry's place, filled with what it said. */
+void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct page *t);
+bool huge_wanted(const struct area *a, u64 va);		/* no lock but as->lock: may va's 2 MiB become one entry? */
+bool huge_is_at(struct aspace *as, u64 va);		/* takes pgt_lock */
 
 /* tlb (gather.c) */
 bool tlb_elsewhere(struct aspace *as);				/* some other CPU may hold translations */

@@ -11,6 +11,7 @@
 static u32 owners[HOST_RAM_FRAMES];
 static u32 touched[HOST_RAM_FRAMES], ntouched;
 static char text[256];
+static u64 nhuge;
 static bool thorough;		/* look where nothing should be, too */
 
 #define FAIL(...) ({ snprintf(text, sizeof(text), __VA_ARGS__); return text; })
@@ -55,11 +56,8 @@ static const char *audit_leaf_itself(struct page *leaf, u64 base)
 	return NULL;
 }
 
-static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t e, bool dir_write, struct page *leaf)
+static const char *audit_rights(struct aspace *as, struct area *a, u64 va, pte_t e, bool write)
 {
-	struct page *pg = pte_page(e);
-	bool write = pte_writable(e) && dir_write;
-
 	if (!a || a->start > va)
 		FAIL("%#lx: entry outside any area", va);
 	if (pte_present(e) && !(a->flags & VM_PROT))
@@ -70,6 +68,17 @@ static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t 
 		FAIL("%#lx: executable beyond its area", va);
 	if (pte_is_shared(e) != !!(a->flags & VM_SHARED))
 		FAIL("%#lx: sharing of entry and area differ", va);
+	return NULL;
+}
+
+static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t e, bool dir_write, struct page *leaf)
+{
+	struct page *pg = pte_page(e);
+	bool write = pte_writable(e) && dir_write;
+	const char *err = audit_rights(as, a, va, e, write);
+
+	if (err)
+		return err;
 	if (write && !(a->flags & VM_SHARED) && (pg->use != PAGE_ANON || page_refs(pg) != 1))
 		FAIL("%#lx: private writable frame of use %u with %u owners", va, pg->use, page_refs(pg));
 	if (a->flags & VM_SHARED && pg->use != PAGE_FILE && pg->use != PAGE_IMAGE)
@@ -117,10 +126,35 @@ static const char *audit_leaf(struct aspace *as, u64 base, pte_t dir, u64 *rss)
 	return NULL;
 }
 
+/* A 2 MiB entry: H1, H2 of kern/vm/huge.c. */
+static const char *audit_huge(struct aspace *as, u64 base, pte_t e, u64 *rss)
+{
+	struct page *head = pte_page(e);
+	struct area *a = area_find(as, base);
+	bool whole = block_is_whole(head);
+	const char *err;
+
+	if (page_to_pfn(head).v % HUGE_PAGES)
+		FAIL("%#lx: block is not aligned", base);
+	if (!a || a->start > base || a->end < base + HUGE_SIZE)
+		FAIL("%#lx: 2 MiB entry crosses an area's border", base);
+	if (a->obj || a->flags & VM_SHARED || pte_kind(e) != KIND_ANON)
+		FAIL("%#lx: 2 MiB entry in an area that is not anonymous", base);
+	*rss += HUGE_PAGES;
+	for (u32 i = 0; i < HUGE_PAGES; i++) {
+		if (pte_writable(e) && block_frame_refs(head, i) != 1)
+			FAIL("%#lx: writable 2 MiB entry, frame %u has %u owners", base, i, block_frame_refs(head, i));
+		if (!whole || !i)
+			(void)own(head + i);
+	}
+	err = audit_rights(as, a, base, e, pte_writable(e));
+	return err;
+}
+
 static const char *audit_table(struct aspace *as, struct page *t, u32 level, u64 base, u64 *rss)
 {
 	const pte_t *entries = table_entries(t);
-	u32 used = 0;
+	u32 used = 0, huge = 0;
 
 	(void)own(t);
 	for (u32 i = 0; i < (level == 3 ? 256 : 512) && (thorough || used < t->used); i++) {
@@ -133,12 +167,20 @@ static const char *audit_table(struct aspace *as, struct page *t, u32 level, u64
 		used++;
 		if (!(table_groups(t) >> i / TABLE_GROUP & 1))
 			FAIL("table of level %u at %#lx: entry %u outside its summary", level, base, i);
-		err = level == 1 ? audit_leaf(as, va, e, rss) : audit_table(as, pte_page(e), level - 1, va, rss);
+		if (level == 1 && pte_huge(e)) {
+			huge++;
+			err = audit_huge(as, va, e, rss);
+		} else {
+			err = level == 1 ? audit_leaf(as, va, e, rss) : audit_table(as, pte_page(e), level - 1, va, rss);
+		}
 		if (err)
 			return err;
 	}
 	if (used != t->used)
 		FAIL("table of level %u at %#lx: %u entries, says %u", level, base, used, t->used);
+	if (huge != leaf_count(t)->n[KIND_ANON] || huge != huge_entries(t))
+		FAIL("table of level %u at %#lx: %u 2 MiB entries, says %u", level, base, huge, huge_entries(t));
+	nhuge += huge;
 	return NULL;
 }
 
@@ -171,8 +213,12 @@ static const char *audit_space(struct aspace *as)
 	u64 rss = 0;
 	const char *err = audit_areas(as);
 
+	nhuge = 0;
+
 	if (!err)
 		err = audit_table(as, pfn_to_page(as->root), 3, 0, &rss);
+	if (!err && nhuge != as->nhuge)
+		FAIL("space has %lu 2 MiB entries, says %lu", nhuge, as->nhuge);
 	if (!err)
 		err = machine_audit(as);
 	return err;
@@ -204,8 +250,10 @@ static const char *compare_counts(void)
 	while (ntouched) {
 		u32 f = touched[--ntouched];
 		struct page *pg = pfn_to_page(PFN(f));
+		bool whole = block_is_whole(pg);
 
-		if (page_refs(pg) != owners[f])
+		frames += whole ? HUGE_PAGES - 1 : 0;
+		if ((whole ? block_frame_refs(pg, 0) : page_refs(pg)) != owners[f])
 			FAIL("frame %#x of use %u: %u owners, count %u", f, pg->use, owners[f], page_refs(pg));
 		owners[f] = 0;
 	}

@@ -11,14 +11,15 @@
 #include "machine.h"
 
 #define TLB_SIZE 64u
+#define HUGE_TLB_SIZE 8u
 #define PSC_SIZE 8u
 
-struct tlb_entry { u64 tag, va; pfn_t frame; bool write; };
+struct tlb_entry { u64 tag, va; pfn_t frame; bool write; };	/* of a 2 MiB entry: va and frame of its start */
 struct psc_entry { u64 tag, region; pfn_t leaf; bool write; };
 
 static struct cpu {
 	u64 root, tag;
-	struct tlb_entry tlb[TLB_SIZE];
+	struct tlb_entry tlb[TLB_SIZE], huge[HUGE_TLB_SIZE];
 	struct psc_entry psc[PSC_SIZE];
 } cpus[MODEL_CPUS];
 static struct thread threads[MODEL_CPUS];
@@ -58,6 +59,9 @@ static void drop(struct cpu *c, u64 tag, u64 va, bool all)
 	for (u32 i = 0; i < TLB_SIZE; i++)
 		if (c->tlb[i].tag == tag && (all || c->tlb[i].va == (va & PAGE_MASK)))
 			c->tlb[i].tag = 0;
+	for (u32 i = 0; i < HUGE_TLB_SIZE; i++)
+		if (c->huge[i].tag == tag && (all || c->huge[i].va == ALIGN_DOWN(va, HUGE_SIZE)))
+			c->huge[i].tag = 0;
 	/* INVLPG empties the paging-structure caches of its tag whatever the address. */
 	for (u32 i = 0; i < PSC_SIZE; i++)
 		if (c->psc[i].tag == tag)
@@ -77,12 +81,13 @@ void mmu_flush_tag(u64 aspace_id) { drop(&cpus[model_cpu], aspace_id, 0, true); 
 
 static pte_t *table_at(pfn_t f) { return mmu_phys_to_virt(pfn_to_paddr(f)); }
 
-/* The leaf table by cache or by walk. */
-static bool find_leaf(struct cpu *c, u64 va, pfn_t *leaf, bool *write)
+/* The leaf table by cache or by walk.  *huge: a 2 MiB entry, which leaf is the frame of. */
+static bool find_leaf(struct cpu *c, u64 va, pfn_t *leaf, bool *write, bool *huge)
 {
 	struct psc_entry *p = &c->psc[(va >> HUGE_SHIFT) % PSC_SIZE];
 	pfn_t t = PFN(c->root);
 
+	*huge = false;
 	if (p->tag == c->tag && p->region == va >> HUGE_SHIFT) {
 		*leaf = p->leaf;
 		*write = p->write;
@@ -96,8 +101,13 @@ static bool find_leaf(struct cpu *c, u64 va, pfn_t *leaf, bool *write)
 			return false;
 		*write &= pte_writable(e);
 		t = pte_pfn(e);
+		*huge = pte_huge(e);
+		if (*huge)
+			VERIFY(level == 1 && !(t.v % HUGE_PAGES));
 	}
 	*leaf = t;
+	if (*huge)
+		return true;
 	*p = (struct psc_entry){ c->tag, va >> HUGE_SHIFT, t, *write };
 	return true;
 }
@@ -105,16 +115,22 @@ static bool find_leaf(struct cpu *c, u64 va, pfn_t *leaf, bool *write)
 static struct tlb_entry *translate(u64 va)
 {
 	struct cpu *c = &cpus[model_cpu];
-	struct tlb_entry *t = &c->tlb[(va >> PAGE_SHIFT) % TLB_SIZE];
-	bool write;
+	struct tlb_entry *t = &c->tlb[(va >> PAGE_SHIFT) % TLB_SIZE], *h = &c->huge[(va >> HUGE_SHIFT) % HUGE_TLB_SIZE];
+	bool write, huge;
 	pfn_t leaf;
 
 	if (!c->root)
 		return NULL;
 	if (t->tag == c->tag && t->va == (va & PAGE_MASK))
 		return t;
-	if (!find_leaf(c, va, &leaf, &write))
+	if (h->tag == c->tag && h->va == ALIGN_DOWN(va, HUGE_SIZE))
+		return h;
+	if (!find_leaf(c, va, &leaf, &write, &huge))
 		return NULL;
+	if (huge) {
+		*h = (struct tlb_entry){ c->tag, ALIGN_DOWN(va, HUGE_SIZE), leaf, write };
+		return h;
+	}
 	pte_t e = table_at(leaf)[mmu_index(va, 0)];
 
 	if (!pte_present(e))
@@ -128,12 +144,12 @@ u8 *machine_access(u64 va, bool write)
 	struct tlb_entry *t = translate(va);
 
 	if (t && (!write || t->write))
-		return (u8 *)mmu_phys_to_virt(pfn_to_paddr(t->frame)) + (va & ~PAGE_MASK);
+		return (u8 *)mmu_phys_to_virt(pfn_to_paddr(t->frame)) + (va - t->va);
 	if (t)
 		drop(&cpus[model_cpu], t->tag, va, false);	/* a fault drops what it used */
 	t = translate(va);
 	if (t && (!write || t->write))
-		return (u8 *)mmu_phys_to_virt(pfn_to_paddr(t->frame)) + (va & ~PAGE_MASK);
+		return (u8 *)mmu_phys_to_virt(pfn_to_paddr(t->frame)) + (va - t->va);
 	return NULL;
 }
 
@@ -142,8 +158,24 @@ void machine_speculate(u64 va)
 	(void)translate(va);
 }
 
+static const char *audit_huge(struct aspace *as, struct tlb_entry *t)
+{
+	pte_t *dir = pgtable_dir_slot(as, t->va, NULL);
+
+	if (!dir || !pte_present(*dir) || !pte_huge(*dir) || pte_pfn(*dir).v != t->frame.v)
+		return "stale 2 MiB TLB entry";
+	return t->write && !pte_writable(*dir) ? "stale 2 MiB TLB entry: still writable" : NULL;
+}
+
 const char *machine_audit(struct aspace *as)
 {
+	for (u32 c = 0; c < MODEL_CPUS; c++)
+		for (u32 i = 0; i < HUGE_TLB_SIZE; i++) {
+			const char *err = cpus[c].huge[i].tag == as->id ? audit_huge(as, &cpus[c].huge[i]) : NULL;
+
+			if (err)
+				return err;
+		}
 	for (u32 c = 0; c < MODEL_CPUS; c++)
 		for (u32 i = 0; i < TLB_SIZE; i++) {
 			struct tlb_entry *t = &cpus[c].tlb[i];
@@ -152,7 +184,7 @@ const char *machine_audit(struct aspace *as)
 				continue;
 			pte_t *dir = pgtable_dir_slot(as, t->va, NULL);
 
-			if (!dir || !pte_present(*dir))
+			if (!dir || !pte_present(*dir) || pte_huge(*dir))
 				return "stale TLB entry: no table";
 			pte_t e = *leaf_slot(pte_page(*dir), t->va);
 
@@ -169,7 +201,7 @@ const char *machine_audit(struct aspace *as)
 				continue;
 			pte_t *dir = pgtable_dir_slot(as, p->region << HUGE_SHIFT, NULL);
 
-			if (!dir || !pte_present(*dir) || pte_pfn(*dir).v != p->leaf.v)
+			if (!dir || !pte_present(*dir) || pte_huge(*dir) || pte_pfn(*dir).v != p->leaf.v)
 				return "stale paging-structure entry";
 			if (p->write && !pte_writable(*dir))
 				return "stale paging-structure entry: still writable";

@@ -1,27 +1,24 @@
 /*
- * Random programs against the memory heart and a reference, side by side.
- *
- *   model [--seconds N] [--seed S] [--rounds N] [--steps N] [--verbose]
- *
- * A round is a run of steps from one seed; its number and the step are printed
- * when something differs, and --seed S --rounds 1 repeats it.
+ * Random programs against the memory heart and a reference, side by side: the
+ * steps of a round.  rounds.c runs them.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <base/errno.h>
 #include <arch/upcall.h>
 #include <core/uio.h>
 #include <test/test.h>
+#include <vm/huge.h>
 #include "audit.h"
 #include "machine.h"
 #include "reference.h"
+#include "rounds.h"
 
 static struct reference ref;
 static struct aspace *space[SPACES];
 static struct vm_object object[FILES], *objects[FILES];
 static struct page *images[FILE_PAGES];
-static u64 round_seed, step, total_steps;
+static u64 round_seed, step;
 static bool verbose;
 static char doing[256];
 static u32 stamp;
@@ -29,6 +26,36 @@ static u64 base_objects;
 
 static u64 below(u64 n) { return model_random() % n; }
 static bool chance(u32 percent) { return below(100) < percent; }
+
+/* Every second round goes mostly where 2 MiB entries are, and there mostly to a few pages, so that they meet. */
+static u32 pick_page(void)
+{
+	static const u16 often[] = { 0, 1, 2, 7, 8, 255, 256, 509, 510, 511 };
+
+	if (chance(round_seed % 2 ? 25 : 75))
+		return (u32)below(HUGE_FIRST);
+	if (chance(10))
+		return HUGE_FIRST + (u32)below(HUGE_RUN);
+	return HUGE_FIRST + MARGIN + (u32)below(BLOCKS) * HUGE_PAGES + often[below(ARRAY_LEN(often))];
+}
+
+/* A run of pages in one region: up to max, or where 2 MiB entries are, often one or two whole blocks. */
+static void pick_run(u32 *first, u32 *n, u32 max)
+{
+	*first = pick_page();
+	*n = 1 + (u32)below(max);
+	if (*first >= HUGE_FIRST && chance(60)) {
+		u32 block = (u32)below(BLOCKS);
+
+		*first = HUGE_FIRST + MARGIN + block * HUGE_PAGES;
+		*n = chance(50) ? HUGE_PAGES : (BLOCKS - block) * HUGE_PAGES;
+		if (chance(20)) {
+			*first -= MARGIN;
+			*n += 2 * MARGIN;
+		}
+	}
+	clip_run(*first, n);
+}
 
 void panic(const char *fmt, ...)
 {
@@ -38,7 +65,7 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
-	printf("\nnot ok 1 - seed %lu step %lu: %s\n", round_seed, step, doing);
+	printf("\n# seed %lu step %lu: %s\n", round_seed, step, doing);
 	fflush(stdout);
 	abort();
 }
@@ -194,7 +221,7 @@ static u32 enter_space(void)
 
 static void op_access(u32 s)
 {
-	u32 page = (u32)below(PAGES), want = chance(50) ? VM_WRITE : VM_READ;
+	u32 page = pick_page(), want = chance(page < HUGE_FIRST ? 50 : 75) ? VM_WRITE : VM_READ;
 	bool fails = chance(3);
 
 	DOING("space %u %s page %u%s", s, want == VM_WRITE ? "writes" : "reads", page, fails ? ", out of memory" : "");
@@ -206,7 +233,7 @@ static void op_access(u32 s)
 
 static void op_access_foreign(u32 s)
 {
-	u32 page = (u32)below(PAGES), half = (u32)below(2), value = ++stamp, got;
+	u32 page = pick_page(), half = (u32)below(2), value = ++stamp, got;
 	bool write = chance(50), force = chance(50);
 	struct words *w = NULL;
 	int expect = ref_access(s, page, write ? VM_WRITE : VM_READ, force, &w);
@@ -252,13 +279,16 @@ static u32 random_prot(void)
 
 static void op_map(u32 s)
 {
-	u32 first = (u32)below(PAGES), n = 1 + (u32)below(24), prot = random_prot();
-	i32 file = chance(40) ? -1 : (i32)below(FILES);
+	u32 first, n, prot = random_prot();
+
+	pick_run(&first, &n, 24);
+	if (n > 24 && chance(70))
+		prot = VM_READ | VM_WRITE;
+	i32 file = n > 24 || chance(40) ? -1 : (i32)below(FILES);
 	u32 pgoff = file < 0 ? 0 : (u32)below(FILE_PAGES - 24), rest = 0;
 	bool shared = file >= 0 && chance(50), fails = chance(5), populate = !fails && chance(10);
 	struct map_request rq = { .flags = prot | (shared ? VM_SHARED : 0), .fixed = true, .populate = populate };
 
-	clip_run(first, &n);
 	if (file >= 0 && !shared && chance(30))
 		rest = 1 + (u32)below(n);
 	rq.addr = page_va(first);
@@ -286,10 +316,10 @@ static void op_map(u32 s)
 
 static void op_unmap(u32 s)
 {
-	u32 first = (u32)below(PAGES), n = 1 + (u32)below(chance(10) ? PAGES : 16);
+	u32 first, n;
 	bool fails = chance(5);
 
-	clip_run(first, &n);
+	pick_run(&first, &n, chance(10) ? PAGES : 16);
 	DOING("space %u unmaps %u+%u%s", s, first, n, fails ? ", out of memory" : "");
 	if (fails)
 		host_fail_at((u32)below(3));
@@ -304,10 +334,10 @@ static void op_unmap(u32 s)
 
 static void op_protect(u32 s)
 {
-	u32 first = (u32)below(PAGES), n = 1 + (u32)below(16), prot = random_prot(), i;
+	u32 first, n, prot = random_prot(), i;
 	bool fails = chance(5);
 
-	clip_run(first, &n);
+	pick_run(&first, &n, 16);
 	for (i = first; i < first + n && ref.page[s][i].mapped; i++)
 		;
 	fails = fails && i == first + n;
@@ -326,12 +356,17 @@ static void op_protect(u32 s)
 
 static void op_remap(u32 s)
 {
-	u32 from = (u32)below(PAGES), n = 1 + (u32)below(12), to = (u32)below(PAGES);
+	u32 from, n, to = pick_page();
 	bool keep = chance(25);
-	struct ref_page moved[PAGES];
+	static struct ref_page moved[PAGES];
 	struct area a;
 
-	clip_run(from, &n);
+	pick_run(&from, &n, 12);
+	if (n >= HUGE_PAGES && chance(70)) {
+		n = HUGE_PAGES;
+		from = HUGE_FIRST + MARGIN + (u32)below(BLOCKS) * HUGE_PAGES;
+		to = HUGE_FIRST + MARGIN + (u32)below(BLOCKS) * HUGE_PAGES;
+	}
 	clip_run(to, &n);
 	clip_run(from, &n);
 	DOING("space %u moves %u+%u to %u%s", s, from, n, to, keep ? ", keeping the place" : "");
@@ -368,10 +403,10 @@ static void op_remap(u32 s)
 /* Growing and shrinking in place. */
 static void op_resize(u32 s)
 {
-	u32 from = (u32)below(PAGES), n = 1 + (u32)below(8), grow = 1 + (u32)below(6), i;
+	u32 from, n, grow = 1 + (u32)below(6), i;
 	struct area a;
 
-	clip_run(from, &n);
+	pick_run(&from, &n, 8);
 	if (aspace_area_at(space[s], page_va(from), true, &a) || a.end < page_va(from) + n * PAGE_SIZE || a.file_end)
 		return;
 	if (chance(50)) {
@@ -449,10 +484,10 @@ static int ref_populate_advice(u32 s, u32 first, u32 n, u32 want)
 static void op_advise(u32 s)
 {
 	static const u32 advices[] = { 4, 4, 4, 8, 9, 10, 11, 11, 18, 19, 19, 14, 22, 23 };
-	u32 first = (u32)below(PAGES), n = 1 + (u32)below(12), advice = advices[below(ARRAY_LEN(advices))];
+	u32 first, n, advice = advices[below(ARRAY_LEN(advices))];
 	int expect = 0, hole = 0;
 
-	clip_run(first, &n);
+	pick_run(&first, &n, 12);
 	DOING("space %u advises %u on %u+%u", s, advice, first, n);
 	if (advice == 22 || advice == 23) {
 		expect = ref_populate_advice(s, first, n, advice == 22 ? VM_READ : VM_WRITE);
@@ -469,10 +504,10 @@ static void op_advise(u32 s)
 
 static void op_lock(u32 s)
 {
-	u32 first = (u32)below(PAGES), n = 1 + (u32)below(12), i;
+	u32 first, n, i;
 	bool lock = chance(40);
 
-	clip_run(first, &n);
+	pick_run(&first, &n, 12);
 	for (i = first; i < first + n && ref.page[s][i].mapped; i++)
 		ref.page[s][i].locked = lock;
 	DOING("space %u %s %u+%u", s, lock ? "locks" : "unlocks", first, n);
@@ -485,6 +520,9 @@ static void op_mincore_usage(u32 s)
 
 	DOING("space %u is measured", s);
 	aspace_area_usage(space[s], page_va(0), page_va(LOW_PAGES - 1) + PAGE_SIZE, &u);
+	aspace_area_usage(space[s], page_va(HUGE_FIRST), page_va(PAGES - 1) + PAGE_SIZE, &u);
+	EXPECT(u.huge % HUGE_SIZE, 0);
+	EXPECT(u.private_dirty + u.shared_dirty + u.private_clean + u.shared_clean, u.rss);
 	(void)aspace_rss_pages(space[s]);
 }
 
@@ -714,50 +752,52 @@ static void end_round(void)
 	EXPECT(host_live_pages() - pgtable_cached(), 1);		/* the zero frame */
 }
 
-static void run_round(u64 seed, u64 steps)
+/* Holes among the big blocks are left alone: to read one puts 4 KiB entries where a 2 MiB entry could have come. */
+static bool worth_a_look(u32 s, u32 page)
+{
+	return page < HUGE_FIRST || ref.page[s][page].has;
+}
+
+void model_round_begin(u64 seed)
 {
 	begin_round(seed);
-	for (step = 0; step < steps; step++, total_steps++) {
-		one_step();
-		check_audit();
-		/* Any page of any space, as its program sees it now. */
-		u32 s = enter_space();
+}
 
-		if (chance(20))
-			machine_speculate(page_va((u32)below(PAGES)));
-		do_access(s, (u32)below(PAGES), VM_READ, false);
-		if (step % 64 == 63)
-			for (u32 i = 0; i < PAGES; i++)
+/* Each step draws from a sequence of its own, so that a round may leave any out. */
+void model_round_step(u64 number, bool audit)
+{
+	step = number;
+	model_seed(round_seed * 0x9e3779b97f4a7c15ull + (number << 20));
+	one_step();
+	if (audit)
+		check_audit();
+	/* Any page of any space, as its program sees it now. */
+	u32 s = enter_space(), page = pick_page();
+
+	if (chance(20))
+		machine_speculate(page_va(pick_page()));
+	if (worth_a_look(s, page))
+		do_access(s, page, VM_READ, false);
+	if (step % 64 == 63)
+		for (u32 i = 0; i < PAGES; i++)
+			if (worth_a_look(s, i))
 				do_access(s, i, VM_READ, false);
-	}
+}
+
+void model_round_end(void)
+{
+	if (verbose)
+		printf("# 2 MiB entries: %ld made, %ld split; %ld refused\n", huge_stats.fault_alloc.v, huge_stats.split.v,
+		       huge_stats.fault_fallback.v);
+	check_audit();
 	end_round();
 }
 
-int main(int argc, char **argv)
+void model_start(bool say)
 {
-	u64 seconds = 60, seed = 1, rounds = ~0ul, steps = 5000;
-	time_t start = time(NULL);
-
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--verbose"))
-			verbose = true;
-		else if (i + 1 < argc && !strcmp(argv[i], "--seconds"))
-			seconds = strtoul(argv[++i], NULL, 0);
-		else if (i + 1 < argc && !strcmp(argv[i], "--seed"))
-			seed = strtoul(argv[++i], NULL, 0);
-		else if (i + 1 < argc && !strcmp(argv[i], "--rounds"))
-			rounds = strtoul(argv[++i], NULL, 0);
-		else if (i + 1 < argc && !strcmp(argv[i], "--steps"))
-			steps = strtoul(argv[++i], NULL, 0);
-		else
-			return 2;
+	verbose = say;
+	if (!vm_zero_page) {
+		host_ram_limit(HOST_RAM_FRAMES);
+		vm_init();
 	}
-	printf("TAP version 13\n1..1\n# first seed %lu\n", seed);
-	host_ram_limit(16384);
-	vm_init();
-	for (u64 r = 0; r < rounds && (u64)(time(NULL) - start) < seconds; r++)
-		run_round(seed + r, steps);
-	printf("ok 1 - model: %lu steps\n", total_steps);
-	return 0;
 }

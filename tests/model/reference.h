@@ -11,7 +11,11 @@
 #define FILE_PAGES 40u
 #define LOW_PAGES  128u			/* around a 2 MiB border */
 #define HIGH_PAGES 32u			/* far away */
-#define PAGES	   (LOW_PAGES + HIGH_PAGES)
+#define HUGE_FIRST (LOW_PAGES + HIGH_PAGES)
+#define MARGIN	   4u			/* pages on either side of what is aligned */
+#define BLOCKS	   2u
+#define HUGE_RUN   (MARGIN + BLOCKS * HUGE_PAGES + MARGIN)
+#define PAGES	   (HUGE_FIRST + HUGE_RUN)
 #define HALF	   2048u
 
 struct words { u32 w[2]; };
@@ -40,13 +44,15 @@ struct reference {
 
 static inline u64 page_va(u32 p)
 {
+	if (p >= HUGE_FIRST)
+		return 0x60000000ul + p * PAGE_SIZE - (HUGE_FIRST + MARGIN) * PAGE_SIZE;
 	return p < LOW_PAGES ? 0x40200000ul + (p - 64ul) * PAGE_SIZE : 0x8000000000ul + (p - LOW_PAGES) * PAGE_SIZE;
 }
 
-/* Run of pages [*first, *first + *n) that stays in one half. */
+/* Run of pages [*first, *first + *n) that stays in one of the three regions. */
 static inline void clip_run(u32 first, u32 *n)
 {
-	u32 end = first < LOW_PAGES ? LOW_PAGES : PAGES;
+	u32 end = first < LOW_PAGES ? LOW_PAGES : first < HUGE_FIRST ? HUGE_FIRST : PAGES;
 
 	if (first + *n > end)
 		*n = end - first;

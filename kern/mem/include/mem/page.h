@@ -76,6 +76,7 @@ enum page_flags {
 	ALLOC_ATOMIC = 1u << 1,			/* may not sleep or reclaim; may dip into the reserve */
 	ALLOC_NORECLAIM = 1u << 2,		/* fail rather than reclaim (huge pages, caches) */
 	ALLOC_USER   = 1u << 3,			/* for a user program: leaves the kernel's reserve alone */
+	ALLOC_SPARE  = 1u << 4,			/* with NORECLAIM: single frames would do as well; only while plenty is free */
 };
 
 void page_put_last(struct page *pg) NONNULL;	/* refs reached 0: frees the block (order from the head) */

@@ -74,6 +74,7 @@ struct aspace {
 	atomic64_t anon_pages, file_pages, shmem_pages;	/* resident, as of the last aspace_rss_pages(); exact numbers live in the leaf tables */
 	atomic64_t table_pages;		/* page-table frames */
 	u64 rss;			/* pgt_lock: running estimate, for peak_rss */
+	u64 nhuge;			/* pgt_lock to write: 2 MiB entries (vm/huge.c); read anywhere as a hint */
 	u64 peak_rss, peak_total;
 	u64 data_limit, as_limit, memlock_limit;			/* rlimits, copied in by proc */
 	atomic64_t min_faults, maj_faults;
@@ -81,6 +82,7 @@ struct aspace {
 	/* The program's and its interpreter's, while their entries may be in the tables.  Const while there are users. */
 	struct { struct vm_image *image; u64 bias; } images[2];
 	u32 dumpable;
+	u32 no_huge;			/* bool: PR_SET_THP_DISABLE; read anywhere */
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
 };
 
@@ -156,7 +158,7 @@ MUST_USE int aspace_pin_page(struct aspace *as, u64 addr, bool write, struct pag
 MUST_USE int vm_futex_key(uptr_t uaddr, bool shared, struct futex_key *out);	/* current space; -EFAULT, -EINVAL (unaligned) */
 /* The current thread's space (user threads only). */
 static inline struct aspace *aspace_current(void) { return thread_current()->aspace; }
-/* Raw leaf entry and its level for va; .v == 0 when absent. */
+/* Raw leaf entry and its level for va (1: a 2 MiB entry, whose frame is the head of its block); .v == 0 when absent. */
 pte_t pgtable_lookup_entry(struct aspace *as, u64 va, u32 *level);
 /* Random placement: page-aligned offsets for stack, mmap and PIE; 0 with ADDR_NO_RANDOMIZE. */
 extern u64 (*vm_random_u64)(void);	/* set by dev's generator */

@@ -1,0 +1,34 @@
+/*
+ * Transparent huge pages: policy and numbers.  What it does by itself is in
+ * vm/huge.c (entries) and vm/collapse.c (background).
+ */
+#pragma once
+
+#include <base/atomic.h>
+#include <vm/aspace.h>
+
+enum huge_mode { HUGE_NEVER, HUGE_MADVISE, HUGE_ALWAYS };
+
+/* Of the whole system, from sysfs; read without a lock. */
+struct huge_policy {
+	u32 enabled;			/* enum huge_mode */
+	u32 collapse;			/* bool: the background collapse may run */
+	u32 scan_ms;			/* pause between its runs */
+	u32 scan_pages;			/* pages that a run looks at */
+	u32 max_none;			/* absent pages of 512 that a collapse fills with zeros */
+};
+extern struct huge_policy huge_policy;
+
+struct huge_stats {
+	atomic64_t fault_alloc, fault_fallback;	/* write faults that got a block, or wanted one and got a frame */
+	atomic64_t split;			/* 2 MiB entries that became a table */
+	atomic64_t collapse, collapse_failed;	/* tables that became an entry; for which there was no block */
+	atomic64_t runs;			/* of the background collapse */
+};
+extern struct huge_stats huge_stats;
+
+/* May this area have 2 MiB entries, by its kind, its advice, its space and the system? */
+bool huge_area_eligible(const struct area *a);
+/* PR_SET_THP_DISABLE: none for this space and what it forks and executes. */
+void huge_space_disable(struct aspace *as, bool disable);
+static inline bool huge_space_disabled(const struct aspace *as) { return READ_ONCE(as->no_huge); }
