@@ -1,5 +1,6 @@
 /* prctl. */
 #include <core/trace.h>
+#include <vm/huge.h>
 #include "abi.h"
 
 #define SECBIT_KEEP_CAPS	(1u << 4)
@@ -212,7 +213,12 @@ static i64 prctl_fixed(struct task *self, int option, u64 arg2, u64 arg3, u64 ar
 	case PR_GET_TID_ADDRESS:
 		return user_put(UPTR(arg2), &self->clear_tid.v);
 	case PR_GET_THP_DISABLE:
-		return arg2 || arg3 || arg4 || arg5 ? -EINVAL : 0;
+		return arg2 || arg3 || arg4 || arg5 ? -EINVAL : huge_space_disabled(aspace_current());
+	case PR_SET_THP_DISABLE:
+		if (arg3 || arg4 || arg5)
+			return -EINVAL;
+		huge_space_disable(aspace_current(), arg2);
+		return 0;
 	default:
 		return prctl_caps(self, option, arg2, arg3, arg4, arg5);
 	}

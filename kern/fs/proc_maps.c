@@ -4,6 +4,8 @@
  * One area may hold a file's pages and, past file_end, zero-filled ones: these
  * are shown as two lines, as Linux has two mappings there.
  */
+#include <mem/block.h>
+#include <vm/huge.h>
 #include "proc_priv.h"
 #include <core/uio.h>
 #include <mem/page.h>
@@ -204,7 +206,7 @@ static void show_smap(struct seq *s, struct aspace *as, const struct piece *p, v
 	kb_line(s, "Pss:", u.pss);
 	kb_line(s, "Pss_Dirty:", u.pss_dirty);
 	usage_tail(s, &u);
-	seq_printf(s, "THPeligible:    0\n");
+	seq_printf(s, "THPeligible:    %d\n", huge_area_eligible(p->a) && ALIGN_UP(p->start, HUGE_SIZE) + HUGE_SIZE <= p->end);
 	vm_flags(s, p->a);
 }
 
@@ -272,7 +274,7 @@ static u64 pagemap_word(struct aspace *as, u64 va)
 	out = PM_PRESENT;
 	if (pg->use == PAGE_FILE || pg->use == PAGE_IMAGE)
 		out |= PM_FILE;
-	else if (page_refs(pg) == 1)
+	else if ((level ? block_frame_refs(pg, mmu_index(va, 0)) : page_refs(pg)) == 1)
 		out |= PM_EXCLUSIVE;
 	return out;
 }

@@ -76,3 +76,4 @@ int proc_mountinfo_show(struct seq *s, void *node);
 int proc_mountstats_show(struct seq *s, void *node);
 int proc_filesystems_show(struct seq *s, void *node);
 
+extern struct synth_entry sysfs_thp_entries[];	/* sysfs_thp.c */

@@ -8,6 +8,8 @@
 #include <fs/fs.h>
 #include <ipc/socket.h>
 #include <mem/mem.h>
+#include <mem/block.h>
+#include <vm/huge.h>
 #include "proc_priv.h"
 
 #define PROC_MAGIC 0x9fa0u
@@ -36,6 +38,14 @@ static void meminfo_rest(struct seq *s, const struct mem_stats *m)
 	mem_line(s, "VmallocTotal:", KVMALLOC_SIZE >> PAGE_SHIFT);
 	mem_line(s, "VmallocUsed:", m->vmalloc);
 	mem_line(s, "VmallocChunk:", 0);
+	mem_line(s, "AnonHugePages:", block_count() * HUGE_PAGES);
+	mem_line(s, "ShmemHugePages:", 0);
+	mem_line(s, "ShmemPmdMapped:", 0);
+	mem_line(s, "FileHugePages:", 0);
+	mem_line(s, "FilePmdMapped:", 0);
+	/* hugetlbfs has no reserved pages and gets none. */
+	seq_printf(s, "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n");
+	seq_printf(s, "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
 }
 
 /*
@@ -94,7 +104,13 @@ static int vmstat_show(struct seq *s, void *node)
 		   LLU(m.free), LLU(m.anon + m.file + m.image), LLU(m.anon), LLU(m.file + m.image), LLU(m.file + m.image));
 	seq_printf(s, "nr_kernel_stack %llu\nnr_page_table_pages %llu\nnr_slab_unreclaimable %llu\n", LLU(PAGES_TO_KB(m.kernel_stack)),
 		   LLU(m.tables), LLU(m.slab));
+	seq_printf(s, "nr_anon_transparent_hugepages %llu\n", LLU(block_count()));
 	seq_printf(s, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n");
+	seq_printf(s, "thp_fault_alloc %llu\nthp_fault_fallback %llu\n", LLU(atomic64_read(&huge_stats.fault_alloc)),
+		   LLU(atomic64_read(&huge_stats.fault_fallback)));
+	seq_printf(s, "thp_collapse_alloc %llu\nthp_collapse_alloc_failed %llu\n", LLU(atomic64_read(&huge_stats.collapse)),
+		   LLU(atomic64_read(&huge_stats.collapse_failed)));
+	seq_printf(s, "thp_split_pmd %llu\n", LLU(atomic64_read(&huge_stats.split)));
 	return 0;
 }
 

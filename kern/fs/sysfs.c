@@ -266,14 +266,7 @@ static const struct synth_dir class_dir = { .find = class_find, .next = class_ne
 
 /* --- the tree -------------------------------------------------------------------------- */
 
-static struct synth_entry thp_entries[] = {
-	SYS_TEXT("enabled", "always madvise [never]"),
-	SYS_TEXT("defrag", "always defer defer+madvise madvise [never]"),
-	SYS_TEXT("shmem_enabled", "always within_size advise [never] deny force"),
-	SYS_TEXT("use_zero_page", "0"),
-	END,
-};
-static struct synth_entry kernel_mm_entries[] = { SYS_DIR("transparent_hugepage", thp_entries), END };
+static struct synth_entry kernel_mm_entries[] = { SYS_DIR("transparent_hugepage", sysfs_thp_entries), END };
 static struct synth_entry kernel_entries[] = { SYS_DIR("mm", kernel_mm_entries), SYS_TEXT("uevent_seqnum", "0"), END };
 static struct synth_entry system_entries[] = {
 	{ .name = "cpu", .mode = S_IFDIR | 0755, .flags = SYNTH_SYSFS, .children = cpu_entries, .dir = &cpu_dir }, END,

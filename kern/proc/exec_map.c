@@ -46,6 +46,7 @@ int exec_space_create(struct exec_ctx *x)
 		return -ENOMEM;
 	x->as = as;
 	rlimit_apply_aspace(as, p);
+	as->no_huge = aspace_current() && aspace_current()->no_huge;	/* survives exec */
 	if (x->secure && as->stack_limit > 8ull << 20)
 		as->stack_limit = 8ull << 20;
 	top = USER_TOP - random_pages(x, STACK_RND_PAGES);

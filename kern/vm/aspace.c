@@ -38,6 +38,7 @@ void vm_init(void)
 	area_init();
 	pagecache_init();
 	image_init();
+	huge_init();
 	aspace_cache = slab_cache_create("aspace", sizeof(struct aspace), 0);
 	vm_zero_page = page_alloc(0, PAGE_KERNEL, ALLOC_ZERO);
 	VERIFY(vm_zero_page);

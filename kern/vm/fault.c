@@ -140,6 +140,8 @@ static int fault_huge(struct fault *f)
 			return FAULT_SMALL;
 	}
 	head = block_alloc(PAGE_ANON, ALLOC_ZERO);
+	if (!head && huge_worth_reclaim(f->area) && mem_reclaim(HUGE_PAGES) >= HUGE_PAGES)
+		head = block_alloc(PAGE_ANON, ALLOC_ZERO);
 	if (!head) {
 		atomic64_inc(&huge_stats.fault_fallback);
 		return FAULT_SMALL;

@@ -20,9 +20,18 @@
 #include "vm.h"
 
 struct huge_policy huge_policy = {
-	.enabled = HUGE_ALWAYS, .collapse = true, .scan_ms = 10000, .scan_pages = 4096, .max_none = HUGE_PAGES - 1,
+	.enabled = HUGE_ALWAYS, .effort = EFFORT_MADVISE, .collapse = true, .scan_ms = 10000, .scan_pages = 4096, .max_none = HUGE_PAGES - 1,
 };
 struct huge_stats huge_stats;
+
+#define SMALL_MACHINE (256ul << (20 - PAGE_SHIFT))	/* frames */
+
+void huge_init(void)
+{
+	/* Where 2 MiB is a good part of what there is, only who asks gets it. */
+	if (mem_total_pages() < SMALL_MACHINE)
+		huge_policy.enabled = HUGE_MADVISE;
+}
 
 pte_t huge_entry_for(const struct area *a, struct page *head, bool write)
 {
@@ -87,6 +96,10 @@ bool huge_area_eligible(const struct area *a)
 	return mode == HUGE_ALWAYS || (mode == HUGE_MADVISE && a->flags & VM_HUGE);
 }
 
+void huge_policy_changed(void)
+{
+}
+
 void huge_space_disable(struct aspace *as, bool disable)
 {
 	WRITE_ONCE(as->no_huge, disable);
@@ -97,6 +110,15 @@ bool huge_wanted(const struct area *a, u64 va)
 	u64 base = huge_base(va);
 
 	return base >= a->start && base + HUGE_SIZE <= a->end && huge_area_eligible(a);
+}
+
+bool huge_worth_reclaim(const struct area *a)
+{
+	u32 effort = READ_ONCE(huge_policy.effort);
+
+	if (effort == EFFORT_ALWAYS)
+		return true;
+	return (effort == EFFORT_MADVISE || effort == EFFORT_DEFER_MADVISE) && a->flags & VM_HUGE;
 }
 
 bool huge_is_at(struct aspace *as, u64 va)

@@ -156,10 +156,12 @@ void pgtable_link_leaf(pte_t *slot, struct page *t);		/* pgtable.c: a table of o
 pte_t huge_entry_for(const struct area *a, struct page *head, bool write);
 void huge_set(struct aspace *as, struct page *pd, pte_t *slot, pte_t e);	/* was absent; takes over one owner's share of the block */
 pte_t huge_clear(struct aspace *as, struct page *pd, pte_t *slot);	/* the share goes to the caller; pd stays, perhaps empty */
+void huge_init(void);
 void huge_count(struct aspace *as, struct page *pd, enum pte_kind kind, i64 n);
 /* Puts the empty table t in the entry's place, filled with what it said. */
 void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct page *t);
 bool huge_wanted(const struct area *a, u64 va);		/* no lock but as->lock: may va's 2 MiB become one entry? */
+bool huge_worth_reclaim(const struct area *a);		/* is a block worth reclaiming for? */
 bool huge_is_at(struct aspace *as, u64 va);		/* takes pgt_lock */
 
 /* tlb (gather.c) */

@@ -7,17 +7,21 @@
 #include <base/atomic.h>
 #include <vm/aspace.h>
 
-enum huge_mode { HUGE_NEVER, HUGE_MADVISE, HUGE_ALWAYS };
+enum huge_mode { HUGE_ALWAYS, HUGE_MADVISE, HUGE_NEVER };
+/* Where a fault that finds no block reclaims for one; elsewhere the background collapse comes later. */
+enum huge_effort { EFFORT_ALWAYS, EFFORT_DEFER, EFFORT_DEFER_MADVISE, EFFORT_MADVISE, EFFORT_NEVER };
 
 /* Of the whole system, from sysfs; read without a lock. */
 struct huge_policy {
 	u32 enabled;			/* enum huge_mode */
+	u32 effort;			/* enum huge_effort */
 	u32 collapse;			/* bool: the background collapse may run */
 	u32 scan_ms;			/* pause between its runs */
 	u32 scan_pages;			/* pages that a run looks at */
 	u32 max_none;			/* absent pages of 512 that a collapse fills with zeros */
 };
 extern struct huge_policy huge_policy;
+void huge_policy_changed(void);			/* scan_ms or collapse: the background looks again */
 
 struct huge_stats {
 	atomic64_t fault_alloc, fault_fallback;	/* write faults that got a block, or wanted one and got a frame */
