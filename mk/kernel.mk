@@ -12,7 +12,7 @@ GEN	:= build/gen
 
 KCFLAGS := -std=gnu2x -O2 -g -ffreestanding -fno-builtin-printf -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
 	-mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pie -fno-pic -fno-common -fno-strict-aliasing \
-	-fno-strict-overflow -fno-tree-loop-distribute-patterns -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-delete-null-pointer-checks \
+	-fno-strict-overflow -fno-tree-loop-distribute-patterns -fno-omit-frame-pointer -momit-leaf-frame-pointer -mpreferred-stack-boundary=3 -fno-asynchronous-unwind-tables -fno-delete-null-pointer-checks \
 	-fstack-protector-strong -fcf-protection=none -fno-jump-tables \
 	-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wframe-larger-than=2048 \
 	-I$(GEN) $(if $(filter 1,$(DEBUG)),-DSAKER_DEBUG)

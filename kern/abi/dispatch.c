@@ -1,7 +1,8 @@
 /*
  * The system-call boundary.  The hot path is a bound check, one call through
- * the table and two stores for the crash report's ring; everything that only
- * watched threads need is behind TF_TRACE.
+ * the table and four stores for the crash report's ring (the call that runs is
+ * syscall_nr, those that ended are in the ring); everything that only watched
+ * threads need is behind TF_TRACE.
  */
 #include <abi/syscall.h>
 #include <abi/syscall_info.h>
@@ -33,13 +34,11 @@ const char *syscall_name(u32 nr)
 	return syscall_strings + syscall_infos[nr].name;
 }
 
-static NOINLINE void dispatch_watched(struct task *self, struct trapframe *tf)
+static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 {
-	u32 nr;
-
 	bool wanted = ptrace_syscall_enter(self);
+	u32 nr = (u32)tf->orig_rax;	/* the tracer may have changed it; -1: no call, rax is as it left it */
 
-	nr = (u32)tf->orig_rax;		/* the tracer may have changed it; -1: no call, rax is as it left it */
 	trace_syscall_call_begin(nr, tf->rdi);
 	if (wanted && nr < SYSCALL_COUNT)
 		tf->rax = (u64)syscall_table[nr](self, tf);
@@ -47,22 +46,27 @@ static NOINLINE void dispatch_watched(struct task *self, struct trapframe *tf)
 		tf->rax = (u64)syscall_absent(self, tf);
 	trace_syscall_call_end((i64)tf->rax);
 	ptrace_syscall_exit(self);
+	return (i64)tf->rax;
 }
 
-void syscall_dispatch(struct trapframe *tf)
+i64 syscall_dispatch(struct trapframe *tf, u32 nr)
 {
 	struct task *self = task_current();
-	u32 nr = (u32)tf->orig_rax;	/* Linux looks at the low half only */
-	u32 pos = self->last_syscall_pos;
+	i64 ret;
+	u32 pos;
 
 	self->syscall_nr = nr;
-	self->last_syscall_pos = (pos + 1) % ARRAY_LEN(self->last_syscalls);
-	self->last_syscalls[pos][0] = nr;
 	if (unlikely(READ_ONCE(self->thread.flags) & TF_TRACE))
-		dispatch_watched(self, tf);
+		ret = dispatch_watched(self, tf);
 	else if (likely(nr < SYSCALL_COUNT))
-		tf->rax = (u64)syscall_table[nr](self, tf);
+		ret = syscall_table[nr](self, tf);
 	else
-		tf->rax = (u64)syscall_absent(self, tf);
-	self->last_syscalls[pos][1] = tf->rax;
+		ret = syscall_absent(self, tf);
+	/* Read again rather than kept over the call: registers that need not be saved. */
+	self = task_current();
+	pos = self->last_syscall_pos % ARRAY_LEN(self->last_syscalls);
+	self->last_syscall_pos = pos + 1;
+	self->last_syscalls[pos][0] = self->syscall_nr;
+	self->last_syscalls[pos][1] = (u64)ret;
+	return ret;
 }

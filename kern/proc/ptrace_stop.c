@@ -69,6 +69,8 @@ static void sleep_traced(struct task *self)
 		sched_set_state(THREAD_TRACED);
 	}
 	sched_set_state(THREAD_RUNNABLE);
+	/* The tracer may have changed any register: the long way back to the program (entry.S, inv. 5). */
+	bits_set(&self->thread.flags, TF_NOTIFY);
 }
 
 /*

@@ -9,11 +9,16 @@
  *  4. NMI, double fault and machine check run on stacks of their own, whose top
  *     word holds the CPU's per-CPU base: they find GS without trusting the
  *     interrupted value, which user mode may have set to anything.
+ *  5. Who changes the frame of a running system call, other than its result,
+ *     sets orig_rax to -1 (exec, sigreturn) or does it where the thread's flags
+ *     send it the long way (signals, tracers): the short way back restores only
+ *     what C code may have overwritten.
  */
 #include "x86.h"
 
 /* Bits of the thread's flags word that ask for work: see arch/upcall.h. */
 #define WORK_MASK 0x0f
+#define TRACE_MASK 0x10
 
 	.section .text.entry, "ax"
 
@@ -184,48 +189,40 @@ syscall_entry:
 	pushq %r13
 	pushq %r14
 	pushq %r15
+	movl %eax, %esi			/* Linux looks at the low half of the number only */
 	RCU_QUIESCENT
 	xorl %ebp, %ebp
 	sti
 	movq %rsp, %rdi
-	subq $8, %rsp
 	call syscall_dispatch
-	addq $8, %rsp
 
 	cli
-	movq %gs:cpu_thread_flags, %rax
-	testl $WORK_MASK, (%rax)
-	jnz return_to_user
-	/* SYSRET can restore exactly what SYSCALL saved, and rip must be a user address. */
-	movq TF_RIP(%rsp), %rcx
+	movq %gs:cpu_thread_flags, %rdx
+	testl $(WORK_MASK | TRACE_MASK), (%rdx)
+	jnz syscall_return_slow
+	cmpl $0, TF_ORIG_RAX(%rsp)
+	js syscall_return_slow		/* inv. 5 */
 	movq TF_RFLAGS(%rsp), %r11
-	cmpq %rcx, TF_RCX(%rsp)
-	jne return_by_iret
-	cmpq %r11, TF_R11(%rsp)
-	jne return_by_iret
-	testl $(RFLAGS_TF | RFLAGS_RF | RFLAGS_NT | RFLAGS_IOPL), %r11d
-	jnz return_by_iret
-	movq %rcx, %rax
-	shrq $47, %rax
-	jnz return_by_iret
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	addq $8, %rsp			/* r11 */
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rax
-	addq $8, %rsp			/* rcx */
-	popq %rdx
-	popq %rsi
-	popq %rdi
-	movq (TF_RSP - TF_ORIG_RAX)(%rsp), %rsp
+	testl $RFLAGS_TF, %r11d		/* SYSRET would trap before the program's next instruction */
+	jnz syscall_return_slow
+	/*
+	 * The frame is as SYSCALL made it.  C code kept rbx and r12 to r15; rip is where a SYSCALL
+	 * instruction ended, which is canonical: nothing can be mapped in the last page below the hole.
+	 */
+	movq TF_RBP(%rsp), %rbp
+	movq TF_R10(%rsp), %r10
+	movq TF_R9(%rsp), %r9
+	movq TF_R8(%rsp), %r8
+	movq TF_RDX(%rsp), %rdx
+	movq TF_RSI(%rsp), %rsi
+	movq TF_RDI(%rsp), %rdi
+	movq TF_RIP(%rsp), %rcx
+	movq TF_RSP(%rsp), %rsp
 	swapgs
 	sysretq
+
+syscall_return_slow:
+	movq %rax, TF_RAX(%rsp)
 
 /* rsp: struct trapframe of the running thread, at the top of its stack. */
 	.globl return_to_user

@@ -17,8 +17,8 @@ enum trap_kind {
 NORETURN void kernel_main(struct bootinfo *bi);
 /* init: a secondary CPU, interrupts off. */
 NORETURN void kernel_main_secondary(u32 cpu);
-/* abi: a system call; sleeps.  Sets tf->rax. */
-void syscall_dispatch(struct trapframe *tf);
+/* abi: a system call; sleeps.  Its result, which goes to tf->rax only where someone may look at it. */
+i64 syscall_dispatch(struct trapframe *tf, u32 nr);
 /* vm: page fault on a user address, from user mode or from usercopy.  Sleeps.  0, or -errno
  * (-EFAULT, -EACCES: SIGSEGV MAPERR, ACCERR; -EIO: SIGBUS; -ENOMEM: OOM).  err is the hardware's error code. */
 MUST_USE int vm_fault_user(u64 addr, u64 err, bool from_user);
