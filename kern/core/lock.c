@@ -16,7 +16,19 @@
 #include <core/percpu.h>
 #include <core/trace.h>
 
+void spin_wait(spinlock_t *l);		/* for the inline form, which debug builds do not see */
+
 struct lockrank_held *(*lockrank_thread_held)(u32 **count);
+
+void spin_wait(spinlock_t *l) NO_LOCK_ANALYSIS
+{
+	trace_lock_spin_begin(l->rank);
+	do {
+		for (u32 n = 1; __atomic_load_n(&l->locked, __ATOMIC_RELAXED); n++)
+			cpu_spin(n);
+	} while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
+	trace_lock_spin_end();
+}
 
 #ifdef SAKER_DEBUG
 #define HELD_MAX 24u
@@ -160,57 +172,22 @@ void lockrank_release(const void *lock, u16 rank)
 		t[i - 1] = t[i];
 	--*n;
 }
-#else
-static inline void held_before(spinlock_t *l, bool nested) { }
-static inline void held_push(spinlock_t *l) { }
-static inline void held_pop(spinlock_t *l) { }
-void assert_may_sleep(void) { }
-void lockrank_acquire(const void *lock, u16 rank, bool nested) { }
-void lockrank_release(const void *lock, u16 rank) { }
-#endif
 
-void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t)SPINLOCK_INIT(rank); }
-
-static void take(spinlock_t *l) NO_LOCK_ANALYSIS
+static void lock_checked(spinlock_t *l, bool nested) NO_LOCK_ANALYSIS
 {
-	if (likely(!__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE)))
-		return;
-	trace_lock_spin_begin(l->rank);
-	do {
-		for (u32 n = 1; __atomic_load_n(&l->locked, __ATOMIC_RELAXED); n++)
-			cpu_spin(n);
-	} while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
-	trace_lock_spin_end();
-}
-
-static void give(spinlock_t *l) NO_LOCK_ANALYSIS { __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE); }
-
-void spin_lock(spinlock_t *l) NO_LOCK_ANALYSIS
-{
-	held_before(l, false);
-	take(l);
+	held_before(l, nested);
+	if (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+		spin_wait(l);
 	held_push(l);
 }
 
-void spin_lock_nested(spinlock_t *l) NO_LOCK_ANALYSIS
-{
-	held_before(l, true);
-	take(l);
-	held_push(l);
-}
+void spin_lock(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, false); }
+void spin_lock_nested(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, true); }
 
 void spin_unlock(spinlock_t *l) NO_LOCK_ANALYSIS
 {
 	held_pop(l);
-	give(l);
-}
-
-bool spin_try_lock(spinlock_t *l) NO_LOCK_ANALYSIS
-{
-	if (__atomic_load_n(&l->locked, __ATOMIC_RELAXED) || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
-		return false;
-	held_push(l);
-	return true;
+	__atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE);
 }
 
 u64 spin_lock_irq(spinlock_t *l) NO_LOCK_ANALYSIS
@@ -225,6 +202,19 @@ void spin_unlock_irq(spinlock_t *l, u64 irq) NO_LOCK_ANALYSIS
 {
 	spin_unlock(l);
 	irq_restore(irq);
+}
+#else
+static inline void held_push(spinlock_t *l) { }
+#endif
+
+void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t)SPINLOCK_INIT(rank); }
+
+bool spin_try_lock(spinlock_t *l) NO_LOCK_ANALYSIS
+{
+	if (__atomic_load_n(&l->locked, __ATOMIC_RELAXED) || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+		return false;
+	held_push(l);
+	return true;
 }
 
 bool spin_is_held(const spinlock_t *l)

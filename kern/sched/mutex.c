@@ -61,7 +61,9 @@ static bool mutex_take_or_mark(mutex_t *m)
 	}
 }
 
-static NOINLINE int mutex_lock_slow(mutex_t *m, enum thread_state st)
+int mutex_lock_slow(mutex_t *m, enum thread_state st);		/* for the inline form, which debug builds do not see */
+
+NOINLINE int mutex_lock_slow(mutex_t *m, enum thread_state st)
 {
 	struct waiter w;
 	int err = 0;
@@ -93,6 +95,7 @@ static NOINLINE int mutex_lock_slow(mutex_t *m, enum thread_state st)
 	return err;
 }
 
+#ifdef SAKER_DEBUG
 static inline int mutex_lock_common(mutex_t *m, bool nested, enum thread_state st)
 {
 	int err = 0;
@@ -122,14 +125,6 @@ int mutex_lock_intr(mutex_t *m)
 	return mutex_lock_common(m, false, THREAD_SLEEP_INTR);
 }
 
-bool mutex_try_lock(mutex_t *m)
-{
-	if (!owner_cas(m, 0, self()))
-		return false;
-	lockrank_acquire(m, m->rank, true);
-	return true;
-}
-
 void mutex_unlock(mutex_t *m) NO_LOCK_ANALYSIS
 {
 	u64 old;
@@ -139,6 +134,15 @@ void mutex_unlock(mutex_t *m) NO_LOCK_ANALYSIS
 	old = __atomic_exchange_n(&m->owner, 0, __ATOMIC_SEQ_CST);
 	if (unlikely(old & 1))
 		waitq_wake_one(&m->wait);
+}
+#endif
+
+bool mutex_try_lock(mutex_t *m)
+{
+	if (!owner_cas(m, 0, self()))
+		return false;
+	lockrank_acquire(m, m->rank, true);
+	return true;
 }
 
 bool mutex_is_held(const mutex_t *m)

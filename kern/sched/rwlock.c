@@ -4,7 +4,8 @@
  * change of hands.  A waiter that has waited for STARVE_NS says so, and then
  * goes first.
  *
- * state:  READERS   how many hold it for reading
+ * state (RWLOCK_*):
+ *         READERS   how many hold it for reading
  *         WRITER    held for writing
  *         RWAIT     readers sleep	(with readers_waiting, under wait.lock)
  *         WWAIT     writers sleep	(with writers_waiting, under wait.lock)
@@ -19,13 +20,6 @@
 #include <core/clock.h>
 #include <sched/mutex.h>
 
-#define READER	 1ll
-#define READERS	 0xffffffll
-#define WRITER	 (1ll << 24)
-#define RWAIT	 (1ll << 25)
-#define WWAIT	 (1ll << 26)
-#define RTURN	 (1ll << 27)
-#define WTURN	 (1ll << 28)
 
 #define STARVE_NS 2000000ull
 #define SPINS	  200u
@@ -57,13 +51,13 @@ static inline void state_clear(rwlock_t *l, i64 bits)
 
 static inline bool take(rwlock_t *l, bool write, bool starving)
 {
-	i64 keep_out = write ? READERS | WRITER | RTURN : starving ? WRITER : WRITER | WTURN;
+	i64 keep_out = write ? RWLOCK_READERS | RWLOCK_WRITER | RWLOCK_RTURN : starving ? RWLOCK_WRITER : RWLOCK_WRITER | RWLOCK_WTURN;
 	i64 s = atomic64_read(&l->state);
 
 	do {
 		if (s & keep_out)
 			return false;
-	} while (!state_cas(l, &s, (write ? s | WRITER : s + READER) & ~(starving ? (write ? WTURN : RTURN) : 0)));
+	} while (!state_cas(l, &s, (write ? s | RWLOCK_WRITER : s + RWLOCK_READER) & ~(starving ? (write ? RWLOCK_WTURN : RWLOCK_RTURN) : 0)));
 	return true;
 }
 
@@ -71,7 +65,7 @@ static void waiting(rwlock_t *l, bool write, i32 by)
 {
 	GUARD_IRQ(&l->wait.lock);
 	u32 *n = write ? &l->writers_waiting : &l->readers_waiting;
-	i64 bit = write ? WWAIT : RWAIT;
+	i64 bit = write ? RWLOCK_WWAIT : RWLOCK_RWAIT;
 
 	*n += (u32)by;
 	if (*n)
@@ -91,13 +85,17 @@ static bool spin(rwlock_t *l, bool write)
 	return false;
 }
 
-static NOINLINE void lock_slow(rwlock_t *l, bool write)
+/* For the inline forms, which debug builds do not see. */
+void rwlock_slow(rwlock_t *l, bool write);
+void rwlock_wake(rwlock_t *l);
+
+NOINLINE void rwlock_slow(rwlock_t *l, bool write)
 {
 	bool starving = false;
 	struct waiter w;
 	u64 since;
 
-	if (spin(l, write))
+	if (take(l, write, false) || spin(l, write))
 		return;
 	since = clock_mono_ns();
 	waiter_init(&w);
@@ -111,7 +109,7 @@ static NOINLINE void lock_slow(rwlock_t *l, bool write)
 		if (!starving && clock_mono_ns() - since > STARVE_NS)
 			starving = true;
 		if (starving) {
-			state_or(l, write ? WTURN : RTURN);
+			state_or(l, write ? RWLOCK_WTURN : RWLOCK_RTURN);
 			if (take(l, write, true))
 				break;
 		}
@@ -122,25 +120,18 @@ static NOINLINE void lock_slow(rwlock_t *l, bool write)
 	waiting(l, write, -1);
 }
 
-static void rwlock_wake(rwlock_t *l)
+void rwlock_wake(rwlock_t *l)
 {
 	waitq_wake_one(&l->wait);	/* all readers (not exclusive) and one writer */
 }
 
+#ifdef SAKER_DEBUG
 void rwlock_read(rwlock_t *l) NO_LOCK_ANALYSIS
 {
 	assert_may_sleep();
 	lockrank_acquire(l, l->rank, false);
 	if (unlikely(!take(l, false, false)))
-		lock_slow(l, false);
-}
-
-bool rwlock_try_read(rwlock_t *l)
-{
-	if (!take(l, false, false))
-		return false;
-	lockrank_acquire(l, l->rank, true);
-	return true;
+		rwlock_slow(l, false);
 }
 
 void rwlock_read_end(rwlock_t *l) NO_LOCK_ANALYSIS
@@ -148,9 +139,9 @@ void rwlock_read_end(rwlock_t *l) NO_LOCK_ANALYSIS
 	i64 s;
 
 	lockrank_release(l, l->rank);
-	s = atomic64_add(&l->state, -READER);
-	ASSERT((s & READERS) != READERS);
-	if (unlikely(!(s & READERS) && s & (RWAIT | WWAIT)))
+	s = atomic64_add(&l->state, -RWLOCK_READER);
+	ASSERT((s & RWLOCK_READERS) != RWLOCK_READERS);
+	if (unlikely(!(s & RWLOCK_READERS) && s & (RWLOCK_RWAIT | RWLOCK_WWAIT)))
 		rwlock_wake(l);
 }
 
@@ -160,7 +151,7 @@ static void write_common(rwlock_t *l, bool nested)
 	ASSERT(!rwlock_is_held_write(l));
 	lockrank_acquire(l, l->rank, nested);
 	if (unlikely(!take(l, true, false)))
-		lock_slow(l, true);
+		rwlock_slow(l, true);
 	l->writer = (u64)thread_current();
 }
 
@@ -174,6 +165,27 @@ void rwlock_write_nested(rwlock_t *l) NO_LOCK_ANALYSIS
 	write_common(l, true);
 }
 
+void rwlock_write_end(rwlock_t *l) NO_LOCK_ANALYSIS
+{
+	i64 s;
+
+	ASSERT(rwlock_is_held_write(l));
+	l->writer = 0;
+	lockrank_release(l, l->rank);
+	s = __atomic_fetch_and(&l->state.v, ~RWLOCK_WRITER, __ATOMIC_SEQ_CST);
+	if (unlikely(s & (RWLOCK_RWAIT | RWLOCK_WWAIT)))
+		rwlock_wake(l);
+}
+#endif
+
+bool rwlock_try_read(rwlock_t *l)
+{
+	if (!take(l, false, false))
+		return false;
+	lockrank_acquire(l, l->rank, true);
+	return true;
+}
+
 bool rwlock_try_write(rwlock_t *l)
 {
 	if (!take(l, true, false))
@@ -183,24 +195,12 @@ bool rwlock_try_write(rwlock_t *l)
 	return true;
 }
 
-void rwlock_write_end(rwlock_t *l) NO_LOCK_ANALYSIS
-{
-	i64 s;
-
-	ASSERT(rwlock_is_held_write(l));
-	l->writer = 0;
-	lockrank_release(l, l->rank);
-	s = __atomic_fetch_and(&l->state.v, ~WRITER, __ATOMIC_SEQ_CST);
-	if (unlikely(s & (RWAIT | WWAIT)))
-		rwlock_wake(l);
-}
-
 bool rwlock_is_held(const rwlock_t *l)
 {
-	return atomic64_read(&l->state) & (READERS | WRITER);
+	return atomic64_read(&l->state) & (RWLOCK_READERS | RWLOCK_WRITER);
 }
 
 bool rwlock_is_held_write(const rwlock_t *l)
 {
-	return (atomic64_read(&l->state) & WRITER) && READ_ONCE(l->writer) == (u64)thread_current();
+	return (atomic64_read(&l->state) & RWLOCK_WRITER) && READ_ONCE(l->writer) == (u64)thread_current();
 }

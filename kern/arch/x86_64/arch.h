@@ -143,6 +143,8 @@ NORETURN void boot_fail(const char *why);
 
 void trap_init(void);
 bool panic_stop_this_cpu(void);		/* NMI of arch_stop_others() */
+void extable_sort(void);			/* constants still writable */
+bool extable_covers(u64 rip);
 bool extable_fixup(struct trapframe *tf);
 /* Reads a word that may not be mapped. */
 MUST_USE int kernel_read_u64_nofault(u64 addr, u64 *out);

@@ -194,6 +194,7 @@ void boot_main(u64 protocol, u64 params)
 INIT_TEXT void arch_init_early(struct bootinfo *bi)
 {
 	cpu_patch_smap();
+	extable_sort();
 	fpu_init_boot();
 	cpu_setup();
 	trap_init();

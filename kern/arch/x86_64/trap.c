@@ -49,28 +49,6 @@ static const char *const trap_names[32] = {
 	"control protection",
 };
 
-struct extable_entry { i32 insn, fixup; };
-extern const struct extable_entry __extable_start[], __extable_end[];
-
-bool extable_fixup(struct trapframe *tf)
-{
-	for (const struct extable_entry *e = __extable_start; e < __extable_end; e++) {
-		if ((u64)&e->insn + e->insn != tf->rip)
-			continue;
-		tf->rip = (u64)&e->fixup + e->fixup;
-		return true;
-	}
-	return false;
-}
-
-static bool extable_covers(const struct trapframe *tf)
-{
-	for (const struct extable_entry *e = __extable_start; e < __extable_end; e++)
-		if ((u64)&e->insn + e->insn == tf->rip)
-			return true;
-	return false;
-}
-
 static DEFINE_PER_CPU(bool, irq_from_user);
 
 bool arch_irq_from_user(void) { return this_cpu_read(irq_from_user); }
@@ -188,7 +166,7 @@ static void kernel_page_fault(struct trapframe *tf, u64 hw)
 {
 	u64 addr = cr2_read();
 
-	if (!extable_covers(tf) || hw & PF_RESERVED)
+	if (!extable_covers(tf->rip) || hw & PF_RESERVED)
 		kernel_fault_report(tf, addr, hw);
 	if (addr < USER_TOP && tf->rflags & RFLAGS_IF && !this_cpu_read(usercopy_nofault_depth) &&
 	    !this_cpu_read(irq_depth)) {

@@ -45,36 +45,55 @@ static u64 copy_long(void *dst, const void *src, u64 n)
 	return left;
 }
 
+/*
+ * Indexed from the end of the last whole word: i counts up to 0 through the words, and on through the tail, so
+ * that it tells after a fault anywhere from where the bytes are to be tried one by one.
+ */
 static u64 copy_short(void *dst, const void *src, u64 n)
 {
-	u64 left = n / 8, t;
+	u64 words = n & ~7ull, tail = n & 7, i = -words, t;
 
 	__asm__ volatile(STAC
-		"test %%rcx, %%rcx\n\t"
-		"jz 7f\n\t"
-		"1: mov (%%rsi), %[t]\n\t"
-		"2: mov %[t], (%%rdi)\n\t"
-		"add $8, %%rsi\n\t"
-		"add $8, %%rdi\n\t"
-		"dec %%rcx\n\t"
-		"jnz 1b\n\t"
-		"7: mov %[tail], %%rcx\n\t"
-		"test %%rcx, %%rcx\n\t"
-		"jz 6f\n\t"
-		"3: movb (%%rsi), %b[t]\n\t"
-		"4: movb %b[t], (%%rdi)\n\t"
-		"inc %%rsi\n\t"
-		"inc %%rdi\n\t"
-		"dec %%rcx\n\t"
+		"10: cmp $-32, %[i]\n\t"
+		"jg 2f\n\t"
+		"1: mov (%[s], %[i]), %[t]\n\tmov %[t], (%[d], %[i])\n\t"
+		"mov 8(%[s], %[i]), %[t]\n\tmov %[t], 8(%[d], %[i])\n\t"
+		"mov 16(%[s], %[i]), %[t]\n\tmov %[t], 16(%[d], %[i])\n\t"
+		"mov 24(%[s], %[i]), %[t]\n\tmov %[t], 24(%[d], %[i])\n\t"
+		"add $32, %[i]\n\t"
+		"cmp $-32, %[i]\n\t"
+		"jle 1b\n\t"
+		"2: test %[i], %[i]\n\t"
+		"jz 4f\n\t"
+		"3: mov (%[s], %[i]), %[t]\n\tmov %[t], (%[d], %[i])\n\t"
+		"add $8, %[i]\n\t"
 		"jnz 3b\n\t"
-		"6: " CLAC
+		"4: test %[tail], %[tail]\n\t"
+		"jz 8f\n\t"
+		"testb $4, %b[tail]\n\t"
+		"jz 5f\n\t"
+		"movl (%[s]), %k[t]\n\tmovl %k[t], (%[d])\n\t"
+		"add $4, %[i]\n\t"
+		"5: testb $2, %b[tail]\n\t"
+		"jz 6f\n\t"
+		"movw (%[s], %[i]), %w[t]\n\tmovw %w[t], (%[d], %[i])\n\t"
+		"add $2, %[i]\n\t"
+		"6: testb $1, %b[tail]\n\t"
+		"jz 8f\n\t"
+		"movb (%[s], %[i]), %b[t]\n\tmovb %b[t], (%[d], %[i])\n\t"
+		"inc %[i]\n\t"
+		"8: " CLAC
 		".pushsection .text.fixup, \"ax\"\n\t"
-		"5: lea (%[tail], %%rcx, 8), %%rcx\n\t"
-		"jmp 3b\n\t"
+		"7: cmp %[i], %[tail]\n\t"
+		"je 8b\n\t"
+		"9: movb (%[s], %[i]), %b[t]\n\tmovb %b[t], (%[d], %[i])\n\t"
+		"11: inc %[i]\n\t"
+		"jmp 7b\n\t"
 		".popsection\n\t"
-		EXTABLE_TEXT("1b", "5b") EXTABLE_TEXT("2b", "5b") EXTABLE_TEXT("3b", "6b") EXTABLE_TEXT("4b", "6b")
-		: "+c"(left), "+D"(dst), "+S"(src), [t] "=&q"(t) : [tail] "r"(n % 8) : "memory", "cc");
-	return left;
+		EXTABLE_RANGE("10b", "8b", "7b") EXTABLE_RANGE("9b", "11b", "8b")
+		: [i] "+r"(i), [t] "=&q"(t)
+		: [s] "r"((const u8 *)src + words), [d] "r"((u8 *)dst + words), [tail] "q"(tail) : "memory", "cc");
+	return tail - i;
 }
 
 /* Bytes not copied. */

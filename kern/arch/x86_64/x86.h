@@ -105,13 +105,6 @@
 #define VEC_SPURIOUS	 0xff
 
 #ifdef __ASSEMBLER__
-/* Entry in the exception table: a fault at \insn continues at \fixup. */
-.macro EXTABLE insn, fixup
-	.pushsection .extable, "a"
-	.balign 4
-	.long \insn - ., \fixup - .
-	.popsection
-.endm
 /* Three-byte NOPs that become STAC or CLAC at boot where the CPU has SMAP. */
 .macro SMAP_SITE last
 771:	.byte 0x0f, 0x1f, 0x00
@@ -125,15 +118,11 @@
 #else
 
 #include <arch/io.h>
+#include <arch/usercopy_fixed.h>
 #include <base/attrs.h>
 
-#define EXTABLE_TEXT(insn, fixup) \
-	".pushsection .extable, \"a\"\n\t.balign 4\n\t.long " insn " - ., " fixup " - .\n\t.popsection\n\t"
-#define SMAP_SITE_TEXT(last) \
-	"771: .byte 0x0f, 0x1f, 0x00\n\t.pushsection .smap_sites, \"a\"\n\t.balign 4\n\t" \
-	".long 771b - ., " last "\n\t.popsection\n\t"
-#define STAC SMAP_SITE_TEXT("0xcb")
-#define CLAC SMAP_SITE_TEXT("0xca")
+/* The one instruction at a label. */
+#define EXTABLE_TEXT(insn, fixup) EXTABLE_RANGE(insn, insn " + 1", fixup)
 
 static inline u64 msr_read(u32 msr)
 {

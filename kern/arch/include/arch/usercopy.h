@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <arch/usercopy_fixed.h>
 #include <base/attrs.h>
 
 /* Bytes NOT copied: 0 is success.  Range check included. */
@@ -25,5 +26,10 @@ MUST_USE int user_futex_op_nofault(uptr_t p, u32 op, u32 arg, u32 *old);
 
 static inline bool user_range_ok(uptr_t p, u64 n) { return n <= 0x00007ffffffff000ull && p.v <= 0x00007ffffffff000ull - n; }
 
-#define user_get(dst, src) (user_copy_in((dst), (src), sizeof(*(dst))) ? -14 : 0)
-#define user_put(dst, src) (user_copy_out((dst), (src), sizeof(*(src))) ? -14 : 0)
+/* One object: 0 or -EFAULT. */
+#define user_get(dst, src)									\
+	((sizeof(*(dst)) <= USER_COPY_FIXED_MAX ? user_in_fixed((dst), (src), sizeof(*(dst)))	\
+						: !user_copy_in((dst), (src), sizeof(*(dst)))) ? 0 : -14)
+#define user_put(dst, src)									\
+	((sizeof(*(src)) <= USER_COPY_FIXED_MAX ? user_out_fixed((dst), (src), sizeof(*(src)))	\
+						: !user_copy_out((dst), (src), sizeof(*(src)))) ? 0 : -14)

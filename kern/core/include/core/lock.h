@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include <arch/cpu.h>
 #include <base/attrs.h>
 #include <base/atomic.h>
 #include <core/lockrank.h>	/* generated: enum lock_rank { LR_ZONE = 84, ... }, LOCK_RANK_NAMES */
@@ -29,21 +30,12 @@ typedef struct CAPABILITY("spinlock") spinlock {
 #define SPINLOCK_INIT(r) { .rank = (r) }
 
 void spin_init(spinlock_t *l, enum lock_rank rank);
-void spin_lock(spinlock_t *l) ACQUIRES(*l);
-void spin_unlock(spinlock_t *l) RELEASES(*l);
 MUST_USE bool spin_try_lock(spinlock_t *l) TRY_ACQUIRES(true, *l);
-/* Two locks of one rank: the caller orders them by address. */
-void spin_lock_nested(spinlock_t *l) ACQUIRES(*l);
-/* Interrupts off, then lock; the returned state goes to the unlock. */
-MUST_USE u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l);
-void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l);
 bool spin_is_held(const spinlock_t *l);		/* by this CPU in debug builds; by anyone else */
 #define assert_held(l) ASSERT(spin_is_held(l))
 /* For the lock analysis: nobody else has the object yet, or any more, so what the lock guards is the caller's without it. */
 static inline void spin_unshared(const spinlock_t *l) ASSERTS_HELD(*l) {}
 
-/* Panics in debug builds when the caller may not sleep (spinlock held, interrupts off, in an interrupt). */
-void assert_may_sleep(void);
 /* For sleeping locks (sched): rank bookkeeping of the current thread, no-ops in release builds.
  * sched sets lockrank_thread_held: the running thread's table (LOCKRANK_DEPTH entries) and its counter, NULL
  * before there are threads. */
@@ -53,8 +45,50 @@ struct lockrank_held {
 	u16 rank;
 };
 extern struct lockrank_held *(*lockrank_thread_held)(u32 **count);
+
+/*
+ * spin_lock_nested: two locks of one rank, the caller orders them by address.
+ * spin_lock_irq: interrupts off, then lock; the returned state goes to the unlock.
+ * Release builds have one atomic exchange where the caller stands, and check nothing.
+ * assert_may_sleep: panics when the caller may not (spinlock held, interrupts off, in an interrupt).
+ */
+#ifdef SAKER_DEBUG
+void spin_lock(spinlock_t *l) ACQUIRES(*l);
+void spin_lock_nested(spinlock_t *l) ACQUIRES(*l);
+void spin_unlock(spinlock_t *l) RELEASES(*l);
+MUST_USE u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l);
+void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l);
+void assert_may_sleep(void);
 void lockrank_acquire(const void *lock, u16 rank, bool nested);
 void lockrank_release(const void *lock, u16 rank);
+#else
+#define FAST_PATH static ALWAYS_INLINE NO_LOCK_ANALYSIS
+
+void spin_wait(spinlock_t *l);	/* the lock was taken: waits for it and takes it */
+
+FAST_PATH void spin_lock(spinlock_t *l) ACQUIRES(*l)
+{
+	if (unlikely(__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE)))
+		spin_wait(l);
+}
+FAST_PATH void spin_lock_nested(spinlock_t *l) ACQUIRES(*l) { spin_lock(l); }
+FAST_PATH void spin_unlock(spinlock_t *l) RELEASES(*l) { __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE); }
+FAST_PATH u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l)
+{
+	u64 irq = irq_save();
+
+	spin_lock(l);
+	return irq;
+}
+FAST_PATH void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l)
+{
+	spin_unlock(l);
+	irq_restore(irq);
+}
+FAST_PATH void assert_may_sleep(void) { }
+FAST_PATH void lockrank_acquire(const void *lock, u16 rank, bool nested) { }
+FAST_PATH void lockrank_release(const void *lock, u16 rank) { }
+#endif
 
 struct guard_spin { spinlock_t *l; };
 struct guard_irq { spinlock_t *l; u64 irq; };
