@@ -36,15 +36,18 @@ const char *syscall_name(u32 nr)
 
 static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 {
+	u64 started;
 	bool wanted = ptrace_syscall_enter(self);
 	u32 nr = (u32)tf->orig_rax;	/* the tracer may have changed it; -1: no call, rax is as it left it */
 
+	started = syscall_metrics_enter(nr);
 	trace_syscall_call_begin(nr, tf->rdi);
 	if (wanted && nr < SYSCALL_COUNT)
 		tf->rax = (u64)syscall_table[nr](self, tf);
 	else if (wanted && nr != ~0u)
 		tf->rax = (u64)syscall_absent(self, tf);
 	trace_syscall_call_end((i64)tf->rax);
+	syscall_metrics_exit(nr, started);
 	ptrace_syscall_exit(self);
 	return (i64)tf->rax;
 }

@@ -10,6 +10,7 @@ u32 debug_flags;
 
 static const struct { const char *word; enum debug_flag flag; } words[] = {
 	{ "trace", DEBUG_TRACE }, { "strace", DEBUG_STRACE }, { "verify", DEBUG_VERIFY }, { "audit", DEBUG_AUDIT },
+	{ "metrics", DEBUG_METRICS },
 };
 
 static void debug_word(const char *word)

@@ -31,7 +31,7 @@ static spinlock_t outbox_lock = SPINLOCK_INIT(LR_OUTBOX);	/* guards head and the
 
 static u64 wanted_size(const struct bootinfo *bi)
 {
-	u64 size = cmdline_get_u64("outbox", debug_flags ? RING_DEFAULT : 0), ram = 0, pow = RING_LEAST;
+	u64 size = cmdline_get_u64("outbox", debug_flags & ~(u32)DEBUG_METRICS ? RING_DEFAULT : 0), ram = 0, pow = RING_LEAST;
 
 	for (u32 i = 0; i < bi->nram; i++)
 		ram += bi->ram[i].end - bi->ram[i].start;

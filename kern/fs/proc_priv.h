@@ -70,6 +70,8 @@ int proc_cmdline_show(struct seq *s, void *node);
 int proc_environ_show(struct seq *s, void *node);
 int proc_auxv_show(struct seq *s, void *node);
 extern const struct file_ops proc_mem_fops;
+/* proc_metrics.c */
+int proc_metrics_show(struct seq *s, void *node);
 /* proc_mounts.c */
 int proc_mounts_show(struct seq *s, void *node);
 int proc_mountinfo_show(struct seq *s, void *node);

@@ -3,6 +3,7 @@
 #include <core/cmdline.h>
 #include <core/irq.h>
 #include <core/percpu.h>
+#include <core/stat.h>
 #include <core/uts.h>
 #include <dev/tty.h>
 #include <fs/fs.h>
@@ -98,14 +99,20 @@ static int buddyinfo_show(struct seq *s, void *node)
 static int vmstat_show(struct seq *s, void *node)
 {
 	struct mem_stats m;
+	u64 faults = 0;
 
 	mem_stats(&m);
 	seq_printf(s, "nr_free_pages %llu\nnr_inactive_anon %llu\nnr_anon_pages %llu\nnr_file_pages %llu\nnr_shmem %llu\n",
 		   LLU(m.free), LLU(m.anon + m.file + m.image), LLU(m.anon), LLU(m.file + m.image), LLU(m.file + m.image));
 	seq_printf(s, "nr_kernel_stack %llu\nnr_page_table_pages %llu\nnr_slab_unreclaimable %llu\n", LLU(PAGES_TO_KB(m.kernel_stack)),
 		   LLU(m.tables), LLU(m.slab));
+	for (u32 i = 0; i < TRACE_KIND_FILL; i++)	/* from there on: steps on the way */
+		faults += stat_sum(STAT_FAULT + i);
+	seq_printf(s, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault %llu\npgmajfault %llu\npgsteal_direct %llu\n", LLU(faults),
+		   LLU(stat_sum(STAT_FAULT_MAJOR)), LLU(m.reclaimed));
+	seq_printf(s, "oom_kill %llu\nnr_tlb_remote_flush %llu\nnr_tlb_local_flush_one %llu\n", LLU(oom_kills()),
+		   LLU(stat_sum(STAT_TLB_REMOTE)), LLU(stat_sum(STAT_TLB_FLUSH)));
 	seq_printf(s, "nr_anon_transparent_hugepages %llu\n", LLU(block_count()));
-	seq_printf(s, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n");
 	seq_printf(s, "thp_fault_alloc %llu\nthp_fault_fallback %llu\n", LLU(atomic64_read(&huge_stats.fault_alloc)),
 		   LLU(atomic64_read(&huge_stats.fault_fallback)));
 	seq_printf(s, "thp_collapse_alloc %llu\nthp_collapse_alloc_failed %llu\n", LLU(atomic64_read(&huge_stats.collapse)),
@@ -226,6 +233,10 @@ static int cpuinfo_show(struct seq *s, void *node)
 
 static int interrupts_show(struct seq *s, void *node)
 {
+	static const struct { const char *name, *what; enum stat which; } local[] = {
+		{ "LOC", "Local timer interrupts", STAT_IRQ_TIMER }, { "RES", "Rescheduling interrupts", STAT_IRQ_RESCHEDULE },
+		{ "CAL", "Function call interrupts", STAT_IRQ_CALL }, { "TLB", "TLB shootdowns", STAT_IRQ_FLUSH },
+	};
 	u32 n = MIN(cpu_count(), 64u), line;
 	u64 counts[64];
 	const char *name;
@@ -239,6 +250,12 @@ static int interrupts_show(struct seq *s, void *node)
 		for_each_cpu(c)
 			seq_printf(s, "%10llu ", LLU(c < n ? counts[c] : 0));
 		seq_printf(s, " %8s %3u-%-8s  %s\n", "IO-APIC", line, "edge", name);
+	}
+	for (u32 i = 0; i < ARRAY_LEN(local); i++) {
+		seq_printf(s, "%3s: ", local[i].name);
+		for_each_cpu(c)
+			seq_printf(s, "%10llu ", LLU(stat_of_cpu(local[i].which, c)));
+		seq_printf(s, "  %s\n", local[i].what);
 	}
 	return 0;
 }
@@ -405,7 +422,9 @@ static int absent_show(struct seq *s, void *node)
 	return 0;
 }
 
-static struct synth_entry saker_entries[] = { FILE_ENTRY("syscalls", 0444, absent_show), { .name = NULL } };
+static struct synth_entry saker_entries[] = {
+	FILE_ENTRY("syscalls", 0444, absent_show), FILE_ENTRY("metrics", 0444, proc_metrics_show), { .name = NULL },
+};
 
 /* --- links -------------------------------------------------------------------------- */
 

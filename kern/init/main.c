@@ -22,6 +22,7 @@
 #include <ipc/eventfd.h>
 #include <mem/mem.h>
 #include <mem/slab.h>
+#include <proc/profile.h>
 #include <proc/task.h>
 #include <sched/futex.h>
 #include <sched/sched.h>
@@ -78,6 +79,9 @@ void kernel_main(struct bootinfo *bi)
 	proc_init();
 	procfs_absent_count = syscall_absent_count;
 	procfs_syscall_name = syscall_name;
+	procfs_syscall_totals = syscall_totals;
+	syscall_metrics_init();
+	profile_start_cpu();
 	procfs_init();
 	sysfs_init();
 	devfs_init();
@@ -90,5 +94,6 @@ void kernel_main(struct bootinfo *bi)
 void kernel_main_secondary(u32 cpu)
 {
 	arch_init_secondary(cpu);
+	profile_start_cpu();
 	sched_start_cpu();
 }

@@ -121,8 +121,8 @@ static struct task *task_alloc(const char *name)
 	t->timer_slack_ns = 50000;
 	t->syscall_nr = ~0ull;
 	t->start_ns = clock_mono_ns();
-	if (debug_on(DEBUG_TRACE))
-		task_watch(t, WATCH_SPANS, true);
+	if (debug_on(DEBUG_TRACE | DEBUG_METRICS))
+		task_watch(t, WATCH_SPANS, true);	/* the calls are spans, or counted */
 	return t;
 }
 

@@ -9,6 +9,7 @@
 #include <core/cmdline.h>
 #include <core/log.h>
 #include <core/trace.h>
+#include <proc/profile.h>
 #include <proc/ptrace.h>
 #include "exec.h"
 
@@ -146,6 +147,7 @@ static void set_name(struct task *self, const char *path)
 
 	str_copy(self->thread.name, slash ? slash + 1 : path, sizeof(self->thread.name));
 	trace_task_comm(self->thread.name);
+	profile_exec(self);
 }
 
 static void reset_task(struct exec_ctx *x)

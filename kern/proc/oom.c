@@ -14,6 +14,9 @@
 static spinlock_t oom_lock = SPINLOCK_INIT(LR_PROC);
 static struct process *victim;		/* oom_lock; reference */
 static u64 victim_since;		/* oom_lock */
+static u64 kills;			/* oom_lock to change */
+
+u64 oom_kills(void) { return READ_ONCE(kills); }
 
 /* Pages that p's death would free, adjusted; 0: not to be killed.  Counters only: nothing here may allocate or sleep. */
 static u64 badness(struct process *p, u64 total)
@@ -107,6 +110,7 @@ static void kill_victim(struct process *p, u64 pages)
 	old = victim;
 	victim = process_get(p);
 	victim_since = clock_mono_ns();
+	kills++;
 	spin_unlock(&oom_lock);
 	p->oom_victim = true;
 	irq = spin_lock_irq(&p->sig_lock);

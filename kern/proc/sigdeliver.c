@@ -6,6 +6,7 @@
 #include <arch/debug.h>
 #include <arch/upcall.h>
 #include <arch/usercopy.h>
+#include <core/trace.h>
 #include "ptrace.h"
 
 #define NR_RESTART_SYSCALL 219u
@@ -334,6 +335,7 @@ static void deliver(struct task *self, struct trapframe *tf, const struct ksigna
 	bool stepping = unlikely(self->trace != NULL) && arch_step_active(&self->thread.arch);
 	u64 mask;
 
+	trace_signal_deliver(ks->sig);
 	restart_with_handler(tf, &ks->act);
 	if (stepping)
 		arch_step_disable(&self->thread.arch);

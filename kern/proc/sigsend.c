@@ -6,6 +6,7 @@
  * death at once: every thread gets TF_FATAL.  SIGCONT wakes a stopped group
  * whatever becomes of the signal itself.
  */
+#include <core/trace.h>
 #include "ptrace.h"
 
 static void sighand_free(struct sighand *sh) { slab_free(sighand_cache, sh); }
@@ -228,6 +229,7 @@ int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct 
 		sigqueue_push(q, sig, NULL);
 	}
 	signalfd_notify(p->sighand);
+	trace_signal_send(sig, ref->tid);
 	complete(p, ref, sig, t != NULL);
 	return 0;
 }

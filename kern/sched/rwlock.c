@@ -18,6 +18,7 @@
 #include <arch/cpu.h>
 #include <base/errno.h>
 #include <core/clock.h>
+#include <core/trace.h>
 #include <sched/mutex.h>
 
 
@@ -95,8 +96,13 @@ NOINLINE void rwlock_slow(rwlock_t *l, bool write)
 	struct waiter w;
 	u64 since;
 
-	if (take(l, write, false) || spin(l, write))
+	if (take(l, write, false))
 		return;
+	trace_lock_sleep_begin(l->rank);
+	if (spin(l, write)) {
+		trace_lock_sleep_end();
+		return;
+	}
 	since = clock_mono_ns();
 	waiter_init(&w);
 	w.exclusive = write;
@@ -118,6 +124,7 @@ NOINLINE void rwlock_slow(rwlock_t *l, bool write)
 	sched_set_state(THREAD_RUNNABLE);
 	waitq_remove(&l->wait, &w);
 	waiting(l, write, -1);
+	trace_lock_sleep_end();
 }
 
 void rwlock_wake(rwlock_t *l)

@@ -17,7 +17,7 @@
  */
 #include <arch/upcall.h>
 #include <core/log.h>
-#include <core/trace.h>
+#include <core/stat.h>
 #include <vm/huge.h>
 
 #include "vm.h"
@@ -79,6 +79,7 @@ static int already_there(struct fault *f, pte_t e)
 {
 	if (f->want != VM_WRITE || pte_writable(e)) {
 		tlb_flush_local(f->as, f->va);
+		fault_note(TRACE_KIND_SPURIOUS, f->va);
 		return FAULT_DONE;
 	}
 	f->present = true;
@@ -94,16 +95,18 @@ static int fault_zero(struct fault *f)
 		return err;
 	pte_t e = *leaf_slot(leaf, f->va);
 
-	if (pte_live(e))
+	if (pte_live(e)) {
 		err = already_there(f, e);
-	else
+	} else {
 		leaf_set(f->as, leaf, f->va, pgtable_entry_for(f->area, vm_zero_page, false));
+		fault_note(TRACE_KIND_ZERO_PAGE, f->va);
+	}
 	spin_unlock(&f->as->pgt_lock);
 	return err;
 }
 
 /* Enters a private page of our own, consumed in any case. */
-static int enter_private(struct fault *f, struct page *taken)
+static ALWAYS_INLINE int enter_private(struct fault *f, struct page *taken, enum trace_kind kind)
 {
 	struct page *leaf;
 	int err = pgtable_leaf_for_write(f->as, f->va, &leaf);
@@ -117,6 +120,7 @@ static int enter_private(struct fault *f, struct page *taken)
 	if (likely(!pte_live(e))) {
 		leaf_set(f->as, leaf, f->va, pgtable_entry_for(f->area, taken, true));
 		taken = NULL;
+		fault_note(kind, f->va);
 	} else {
 		err = already_there(f, e);
 	}
@@ -158,6 +162,8 @@ static int fault_huge(struct fault *f)
 		block_put(head);
 	else
 		atomic64_inc(&huge_stats.fault_alloc);
+	if (!err)
+		fault_note(TRACE_KIND_HUGE, f->va);
 	return err;
 }
 
@@ -176,6 +182,9 @@ static int fault_huge_there(struct fault *f)
 		if (pte_kind(*slot) != KIND_ANON || !block_sole(head))
 			return FAULT_SMALL;
 		WRITE_ONCE(slot->v, huge_entry_for(f->area, head, true).v);	/* inv. H2 */
+		fault_note(TRACE_KIND_REUSE, f->va);
+	} else {
+		fault_note(TRACE_KIND_SPURIOUS, f->va);
 	}
 	tlb_flush_local(f->as, f->va);
 	return FAULT_DONE;
@@ -194,7 +203,7 @@ static int fault_anon(struct fault *f)
 			return err;
 	}
 	pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_ZERO);
-	return pg ? enter_private(f, pg) : -ENOMEM;
+	return pg ? enter_private(f, pg, TRACE_KIND_ANONYMOUS) : -ENOMEM;
 }
 
 /* --- file pages ------------------------------------------------------------ */
@@ -262,6 +271,7 @@ static int fault_cached_read(struct fault *f, struct vm_object *obj, u64 index)
 		if (pg) {
 			lru_touch(pg);
 			map_around(f, leaf);
+			fault_note(TRACE_KIND_FILE_MAP, f->va);
 		} else {
 			err = FAULT_FILL;
 		}
@@ -299,6 +309,7 @@ static int fault_shared_write(struct fault *f, struct vm_object *obj, u64 index)
 	if (!ready)
 		return ask_fill(f, obj, index, true);
 	vm_object_content_changed(obj);
+	fault_note(TRACE_KIND_SHARED_WRITE, f->va);
 	return FAULT_DONE;
 }
 
@@ -315,7 +326,7 @@ static int fault_private_copy(struct fault *f, struct vm_object *obj, u64 index,
 		memset((u8 *)page_addr(pg) + keep, 0, PAGE_SIZE - keep);
 	}
 	page_put(src);
-	return pg ? enter_private(f, pg) : -ENOMEM;
+	return pg ? enter_private(f, pg, TRACE_KIND_FILE_COPY) : -ENOMEM;
 }
 
 /* SIGBUS, unless the page is a private copy that truncate leaves alone (past file_end), looked for by populate. */
@@ -376,6 +387,7 @@ static int fault_copy(struct fault *f, pte_t e)
 		return FAULT_AGAIN;
 	if (pte_owns(e))
 		page_put(old);		/* the entry's own reference; pin goes with the scope */
+	fault_note(TRACE_KIND_COPY, f->va);
 	return FAULT_DONE;
 }
 
@@ -392,12 +404,14 @@ static int fault_write(struct fault *f)
 		f->present = false;
 		err = FAULT_AGAIN;
 	} else if (pte_writable(e)) {
-		tlb_flush_local(f->as, f->va);		/* spurious: another thread was first */
+		tlb_flush_local(f->as, f->va);		/* another thread was first */
+		fault_note(TRACE_KIND_SPURIOUS, f->va);
 	} else if (f->area->flags & VM_SHARED) {
 		err = FAULT_FILL;
 	} else if (pte_sole_owner(e)) {				/* inv. F1 */
 		leaf_change(f->as, leaf, f->va, pgtable_entry_for(f->area, pte_page(e), true));
 		tlb_flush_local(f->as, f->va);
+		fault_note(TRACE_KIND_REUSE, f->va);
 	} else {
 		err = FAULT_GROW;
 		pg = pte_page(e);
@@ -476,11 +490,14 @@ static int grow_stack(struct aspace *as, u64 va)
 	if (!gap_kept(area_prev(a), va) || map_check_limits(as, (a->start - va) >> PAGE_SHIFT, a->flags))
 		return -EFAULT;
 	area_set_range(a, va, a->end);
+	fault_note(TRACE_KIND_GROW, va);
 	return 0;
 }
 
 static int fault_fill(struct fault *f, bool *did_io)
 {
+	fault_note(TRACE_KIND_FILL, f->va);
+
 	int err = pagecache_for_fault(f->obj, f->index, f->fill_write, did_io);
 
 	vm_object_put(f->obj);
@@ -506,6 +523,8 @@ int vm_fault(struct aspace *as, u64 addr, u32 want, bool present)
 	} while (err == FAULT_AGAIN);
 	if (!err)
 		atomic64_inc(did_io ? &as->maj_faults : &as->min_faults);
+	if (unlikely(did_io))
+		stat_inc(STAT_FAULT_MAJOR);
 	return err;
 }
 

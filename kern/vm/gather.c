@@ -15,7 +15,7 @@
  */
 #include <arch/cpu.h>
 #include <base/bitmap.h>
-#include <core/trace.h>
+#include <core/stat.h>
 #include <sched/sched.h>
 
 #include "vm.h"
@@ -113,10 +113,13 @@ void tlb_flush(struct aspace *as, u64 start, u64 end)
 {
 	struct shot s = { .as = as, .start = start, .end = end };
 
+	stat_inc(STAT_TLB_FLUSH);
 	trace_tlb_flush(start, end);
 	flush_here(as, start, end);
-	if (unlikely(tlb_elsewhere(as)))
+	if (unlikely(tlb_elsewhere(as))) {
+		stat_inc(STAT_TLB_REMOTE);
 		smp_call_mask(as->cpus, shot_arrives, &s);
+	}
 }
 
 void tlb_leave(struct aspace *as)

@@ -21,6 +21,7 @@
  *
  * image_lock is held for list operations only.
  */
+#include <core/stat.h>
 #include "image.h"
 
 spinlock_t image_lock = SPINLOCK_INIT(LR_VM_IMAGE);
@@ -286,8 +287,10 @@ int vm_image_map(struct vm_image *im, struct aspace *as, const struct vm_image_p
 	err = check_room(b, as, b->start + pl->bias, b->end + pl->bias);
 	if (!err)
 		err = add_areas(b, as, pl);
-	if (!err)
+	if (!err) {
+		stat_inc(STAT_IMAGE_MAPPED);
 		enter(im, as, pl);
+	}
 	return err;
 }
 
@@ -308,6 +311,7 @@ void vm_image_learn(struct vm_image *im, struct aspace *as, const struct vm_imag
 	}
 	store_release(&im->body, b);
 	spin_unlock(&image_lock);
+	stat_inc(STAT_IMAGE_BUILT);
 	enter(im, as, pl);
 }
 

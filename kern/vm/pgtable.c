@@ -24,6 +24,8 @@
  * Locks: as->pgt_lock, then the share lock.  A leaf's count goes from 1 to 2
  * under the pgt_lock of its only user, so refs == 1 is stable under it.
  */
+#include <core/stat.h>
+
 #include "vm.h"
 
 #define SHARE_LOCKS 64u
@@ -278,6 +280,7 @@ static void leaf_copy(struct page *old, struct page *t)
 {
 	pte_t *from = table_entries(old), *to = table_entries(t);
 
+	stat_inc(STAT_TABLE_COPIED);
 	GUARD_SPIN(pgtable_share_lock(old));
 	for (u64 groups = table_groups(old); groups; groups &= groups - 1)
 		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
@@ -355,6 +358,7 @@ static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
 	}
 	t = pte_page(*slot);
 	if (page_refs(t) == 1) {
+		stat_inc(STAT_TABLE_TAKEN);
 		WRITE_ONCE(slot->v, slot->v | PTE_WRITE);
 		return t;
 	}
@@ -566,6 +570,7 @@ static void share_directory(struct aspace *from, struct page *pd, struct aspace 
 	huge = huge_entries(kid);
 	to->nhuge += huge;
 	tables_add(to, n - huge);
+	stat_add(STAT_TABLE_SHARED, n - huge);
 	spin_unlock(&to->pgt_lock);
 }
 

@@ -34,7 +34,7 @@ def absent():
         status, _, err = saker("run", "--rootfs", top + "/disk.img", "--", "true")
         equal(status, 2, "disk image")
         holds(b"no such device yet" in err, err)
-    for name in ("strace", "profile", "bisect"):
+    for name in ("strace", "bisect"):
         equal(saker(name)[0], 2, name)
     equal(saker()[0], 2, "no command")
 

@@ -102,6 +102,8 @@ def header(points, enums):
         for value in values:
             print(f"\tTRACE_{name.upper()}_{value.upper()},")
         print("};")
+        names = ", ".join(f'"{value}"' for value in values)
+        print(f"#define TRACE_{name.upper()}_NAMES {names}")
     print("\nenum trace_event {")
     for point in points:
         print(f"\tTRACE_{point['name'].replace('.', '_').upper()},")

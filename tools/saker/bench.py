@@ -20,7 +20,8 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --kernel LIST     only these of saker,linux,linux_mitigations_off (rows then have no ratio)
   --runs N          boots of each kernel (5 for time, 1 for instructions)
   --points all      every point of the curves
-  --profile NAME    where a row's instructions go on Saker
+  --profile NAME    where a row's instructions go on Saker, by function
+  --spans NAME      the same by the tracer's spans (rows that fork in each iteration)
   --no-floor        leave out the count of user instructions and events
   --list            the names
 """
@@ -39,6 +40,7 @@ class Request:
         self.runs = None
         self.points = False
         self.profile = None
+        self.spans = None
         self.floor = True
         self.names = []
 
@@ -58,7 +60,7 @@ def parse(top, args):
     while args:
         word, args = args[0], args[1:]
         name, equals, value = word.partition("=")
-        if name in ("--against", "--kernel", "--runs", "--points", "--profile") and not equals:
+        if name in ("--against", "--kernel", "--runs", "--points", "--profile", "--spans") and not equals:
             if not args:
                 raise Fatal(f"bench: {name} needs a value", 2)
             value, args = args[0], args[1:]
@@ -86,6 +88,8 @@ def parse(top, args):
             request.points = value == "all"
         elif name == "--profile":
             request.profile = value
+        elif name == "--spans":
+            request.spans = value
         elif word in rows + curves + ["rows", "curves", "boot"]:
             request.names.append(word)
         else:
@@ -302,6 +306,9 @@ def run(top, args):
         return 0
     if request.profile:
         return profile(top, request.profile)
+    if request.spans:
+        from . import bench_spans
+        return bench_spans.run(top, request.spans)
     failures = []
     done = boots(top, request)
     for kernel, runs in done.items():

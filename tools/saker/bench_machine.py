@@ -9,6 +9,7 @@ import _socket
 from . import cpio, qemu
 from .error import Fatal
 from .options import Options
+from .outbox import Outbox
 from .run import _spawn
 
 # The counter charges an iteration of a rep instruction as an instruction.  A kernel that clears a
@@ -63,7 +64,7 @@ def initrd(top, words):
     return fd
 
 
-def arguments(top, kernel, icount, mem, extra):
+def arguments(top, kernel, icount, mem, extra, ring=None):
     path, append = KERNELS[kernel]
     options = Options(top)
     options.kernel = os.path.join(top, os.environ.get("SAKER_BENCH_KERNEL", path)
@@ -73,9 +74,12 @@ def arguments(top, kernel, icount, mem, extra):
     options.append = append
     options.mem = mem
     options.qemu = " ".join(([ICOUNT] if icount else []) + ([extra] if extra else []))
+    if ring:
+        options.outbox = "64K"
+        options.append += f" debug=trace trace_ring={ring}"
     accel = "tcg" if icount or extra else qemu.accelerator("auto")
-    return qemu.command_line(options, accel, "/bench/bench",
-                             f"/proc/self/fd/{qemu.INITRD_FD}")
+    return options, qemu.command_line(options, accel, "/bench/bench",
+                                      f"/proc/self/fd/{qemu.INITRD_FD}")
 
 
 def ticks_per_ns(top, icount):
@@ -105,19 +109,21 @@ def _lines(console, pid, timeout):
             yield line.decode(errors="replace").strip("\r")
 
 
-def boot(top, kernel, words, icount=True, mem=MEM, extra="", timeout=200, progress=None):
-    """Runs one boot to its end and says what it measured."""
+def boot(top, kernel, words, icount=True, mem=MEM, extra="", timeout=200, progress=None,
+         recorder=None, ring=None):
+    """Runs one boot to its end and says what it measured.  recorder: of trace_read, gets the spans."""
     result = Boot()
     unit = ticks_per_ns(top, icount)
-    argv = arguments(top, kernel, icount, mem, extra)
+    options, argv = arguments(top, kernel, icount, mem, extra, ring)
+    outbox = Outbox(options) if recorder else None
     console, console_qemu = _socket.socketpair()
     agent, agent_qemu = _socket.socketpair()
     log = tempfile.TemporaryFile()
     fd = initrd(top, words)
     started = time.monotonic()
-    pid = _spawn(argv, [(log.fileno(), 1), (log.fileno(), 2),
-                        (console_qemu.fileno(), qemu.CONSOLE_FD),
-                        (agent_qemu.fileno(), qemu.AGENT_FD), (fd, qemu.INITRD_FD)])
+    fds = [(log.fileno(), 1), (log.fileno(), 2), (console_qemu.fileno(), qemu.CONSOLE_FD),
+           (agent_qemu.fileno(), qemu.AGENT_FD), (fd, qemu.INITRD_FD)]
+    pid = _spawn(argv, fds + ([(outbox.fd, qemu.RAM_FD)] if outbox else []))
     for one in (console_qemu, agent_qemu):
         one.close()
     os.close(fd)
@@ -136,6 +142,8 @@ def boot(top, kernel, words, icount=True, mem=MEM, extra="", timeout=200, progre
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
+        if recorder:
+            recorder.poll(outbox)
         console.close()
         agent.close()
     log.seek(0)

@@ -9,10 +9,11 @@ usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its 
        ./saker test [--full] [--kernel linux] [GROUP|NAME...]   TAP on stdout
        ./saker bench [--icount] [NAME...] [--against FILE]   Saker against Linux
        ./saker trace [-e GROUPS] [-o FILE] -- CMD  where the time goes, span by span
+       ./saker profile [-o FILE] -- CMD            where the time goes, by samples of stacks
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
-LATER = ("strace", "profile", "bisect")
+LATER = ("strace", "bisect")
 
 
 def run(top, args):
@@ -35,6 +36,11 @@ def trace(top, args):
     return tracer.run(top, args)
 
 
+def profile(top, args):
+    from . import profile as profiler
+    return profiler.run(top, args)
+
+
 def doctor(top, args):
     from . import doctor as report
     return report.run(top, args)
@@ -47,7 +53,8 @@ def command(top, args):
         return 0
     if name in LATER:
         raise Fatal(f"{name}: not built yet", 2)
-    known = {"run": run, "test": test, "bench": bench, "trace": trace, "doctor": doctor}
+    known = {"run": run, "test": test, "bench": bench, "trace": trace, "profile": profile,
+             "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)
         return 2

@@ -13,7 +13,7 @@ import struct
 
 from .error import Fatal
 
-STRACE, REPORT, METRICS, SAMPLE, IMAGE = 1, 2, 3, 4, 5
+STRACE, REPORT, SAMPLE, IMAGE = 1, 2, 3, 4
 
 MAGIC = 0x316F626F72656B53
 VERSION = 1
@@ -25,10 +25,8 @@ _HEADER = 192
 _SYMBOL = struct.Struct("<IBBHQQ")
 
 
-def elf_symbols(path):
+def elf_table(elf):
     """(symbol table entries, string table) of an ELF file: ((name, info, other, shndx, value, size), ...)"""
-    with open(path, "rb") as file:
-        elf = file.read()
     if elf[:6] != b"\x7fELF\x02\x01":
         return [], b""
     shoff, = struct.unpack_from("<Q", elf, 40)
@@ -56,7 +54,8 @@ def elf_of(kernel):
 
 
 def header_address(kernel):
-    symbols, strings = elf_symbols(elf_of(kernel))
+    with open(elf_of(kernel), "rb") as file:
+        symbols, strings = elf_table(file.read())
     at = strings.find(b"\0outbox_header\0") + 1
     for name, _, _, _, value, _ in symbols if at else ():
         if name == at:

@@ -83,17 +83,24 @@ def check_groups(table, groups):
 def from_command_on(events, table):
     """Splits where the agent, pid 1, made the process that becomes CMD: (what is still known then, the
     rest).  Known are names, and who runs where."""
-    fork, switch = table.number("task.fork"), table.number("sched.switch")
-    names = {table.number(name) for name in ("task.fork", "task.comm", "task.worker")}
-    early, running = [], {}
+    fork = table.number("task.fork")
     for index, event in enumerate(events):
         if event[4] == fork and event[3] == 1:
-            return early + [(event[0], *one[1:]) for one in running.values()], events[index:]
+            return known_before(events, index, table), events[index:]
+    return [], events
+
+
+def known_before(events, index, table):
+    """The events before that still matter: names, and the last switch of each CPU, as if it were now."""
+    switch = table.number("sched.switch")
+    names = {table.number(name) for name in ("task.fork", "task.comm", "task.worker")}
+    early, running = [], {}
+    for event in events[:index]:
         if event[4] in names:
             early.append(event)
         elif event[4] == switch:
             running[event[1]] = event
-    return [], events
+    return early + [(events[index][0], *one[1:]) for one in running.values()]
 
 
 def flame_stacks(timeline, khz):

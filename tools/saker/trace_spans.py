@@ -13,12 +13,13 @@ IDLE = 0
 
 class Span:
     __slots__ = ("name", "tid", "cpu", "start", "end", "args", "own_start", "own", "children",
-                 "parent", "cut")
+                 "parent", "cut", "marks")
 
     def __init__(self, name, tid, cpu, start, args, own, parent):
         self.name, self.tid, self.cpu, self.start, self.args = name, tid, cpu, start, args
         self.own_start, self.own, self.children, self.parent = own, 0, 0, parent
         self.end, self.cut = None, False
+        self.marks = 0         # events recorded while it was the innermost
 
     @property
     def self_time(self):
@@ -36,6 +37,7 @@ class Thread:
     def __init__(self, tid, pid, name):
         self.tid, self.pid, self.name = tid, pid, name
         self.open = []
+        self.marks = 0
         self.own = 0           # its own clock, up to `since`
         self.since = None      # on a CPU since; None: off
         self.outside = {}      # name -> own time with no span open: user mode, or the worker's
@@ -163,6 +165,8 @@ class Timeline:
                 self._end(point, now, tid, values(point["end"], words))
             else:
                 args = values(point["args"], words)
+                thread = self.thread(tid)
+                (thread.open[-1] if thread.open else thread).marks += 1
                 handler = self._special.get(number)
                 if handler:
                     handler(now, cpu, tid, args)

@@ -9,6 +9,7 @@
 #include <base/errno.h>
 #include <core/panic.h>
 #include <core/percpu.h>
+#include <core/stat.h>
 #include <core/trace.h>
 #include <x86_64/arch.h>
 #include <x86_64/x86.h>
@@ -53,26 +54,35 @@ static DEFINE_PER_CPU(bool, irq_from_user);
 
 bool arch_irq_from_user(void) { return this_cpu_read(irq_from_user); }
 
-static void interrupt(u32 vec)
+static DEFINE_PER_CPU(const struct trapframe *, irq_frame);
+
+const struct trapframe *arch_irq_frame(void) { return this_cpu_read(irq_frame); }
+
+static void interrupt(const struct trapframe *tf, u32 vec)
 {
+	this_cpu_write(irq_frame, tf);
 	arch_this_cpu_add(irq_depth, 1);
 	trace_irq_handler_begin(vec);
 	switch (vec) {
 	case VEC_TIMER:
 		lapic_eoi();
+		stat_inc(STAT_IRQ_TIMER);
 		lapic_timer_fired();
 		timer_interrupt();
 		break;
 	case VEC_RESCHEDULE:
 		lapic_eoi();
+		stat_inc(STAT_IRQ_RESCHEDULE);
 		sched_ipi_reschedule();
 		break;
 	case VEC_CALL:
 		lapic_eoi();
+		stat_inc(STAT_IRQ_CALL);
 		smp_ipi_call();
 		break;
 	case VEC_FLUSH:
 		lapic_eoi();
+		stat_inc(STAT_IRQ_FLUSH);
 		smp_flush_ipi();
 		break;
 	case VEC_ERROR:
@@ -124,7 +134,7 @@ void trap_from_user(struct trapframe *tf, u32 vec)
 	if (vec >= 32) {
 		tf->orig_rax = ~0ull;
 		this_cpu_write(irq_from_user, true);
-		interrupt(vec);
+		interrupt(tf, vec);
 		this_cpu_write(irq_from_user, false);
 		return;
 	}
@@ -184,7 +194,7 @@ static void kernel_page_fault(struct trapframe *tf, u64 hw)
 void trap_from_kernel(struct trapframe *tf, u32 vec)
 {
 	if (vec >= 32)
-		interrupt(vec);
+		interrupt(tf, vec);
 	else if (vec == VEC_PAGE)
 		kernel_page_fault(tf, tf->orig_rax);
 	else if (vec != VEC_PROTECTION || !extable_fixup(tf))

@@ -18,4 +18,10 @@ i64 syscall_absent(struct task *self, const struct trapframe *tf);	/* counts, -E
 
 /* How often number nr (>= SYSCALL_COUNT: all larger ones together) was refused with -ENOSYS. */
 u64 syscall_absent_count(u32 nr);
+/* debug=metrics: counts of a call by all CPUs; ns: time of those that ended.  False: not counted. */
+bool syscall_totals(u32 nr, u64 *calls, u64 *ended, u64 *ns);
+void syscall_metrics_init(void);		/* boot, after mem */
+/* Around a call; the value of enter goes to exit. */
+u64 syscall_metrics_enter(u32 nr);
+void syscall_metrics_exit(u32 nr, u64 start);
 const char *syscall_name(u32 nr);	/* NULL: no such number */

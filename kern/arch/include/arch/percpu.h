@@ -38,8 +38,8 @@ DECLARE_PER_CPU(u64, percpu_self_offset);
 	do {										\
 		__typeof__(var) v_ = (__typeof__(var))(x);				\
 		switch (sizeof(v_)) {							\
-		case 4: __asm__ volatile("addl %1, %%gs:%0" : "+m"(var) : "r"(v_)); break; \
-		default: __asm__ volatile("addq %1, %%gs:%0" : "+m"(var) : "r"(v_)); break; \
+		case 4: __asm__ volatile("addl %1, %%gs:%0" : "+m"(var) : "ir"(v_)); break; \
+		default: __asm__ volatile("addq %1, %%gs:%0" : "+m"(var) : "er"(v_)); break; \
 		}									\
 	} while (0)
 #define arch_this_cpu_ptr(p)	 ((__typeof__(p))((u64)(p) + arch_this_cpu_read(percpu_self_offset)))

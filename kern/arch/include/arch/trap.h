@@ -21,3 +21,5 @@ static inline bool trapframe_is_user(const struct trapframe *tf) { return tf->cs
 
 /* In an interrupt handler: the interrupt came from user mode. */
 bool arch_irq_from_user(void);
+/* In an interrupt handler: what was interrupted. */
+const struct trapframe *arch_irq_frame(void);

@@ -11,6 +11,7 @@ enum debug_flag {
 	DEBUG_TRACE  = 1u << 0,		/* spans and events into the per-CPU rings */
 	DEBUG_STRACE = 1u << 1,		/* one line per system call */
 	DEBUG_VERIFY = 1u << 2,		/* pages mapped by exec against their files */
+	DEBUG_METRICS = 1u << 4,	/* system calls by number, with their time: /proc/saker/metrics */
 	DEBUG_AUDIT  = 1u << 3,		/* areas, entries, counts: at exec, fork and exit */
 };
 

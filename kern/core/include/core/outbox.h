@@ -23,9 +23,8 @@ struct bootinfo;
 enum outbox_type {
 	OUTBOX_STRACE = 1,	/* text: whole lines of strace */
 	OUTBOX_REPORT = 2,	/* JSON: one crash report per record */
-	OUTBOX_METRICS = 3,	/* text: /proc/saker/metrics at the end */
-	OUTBOX_SAMPLE = 4,	/* struct profile_sample (core/profile.h) */
-	OUTBOX_IMAGE = 5,	/* a program that a process runs: see core/profile.h */
+	OUTBOX_SAMPLE = 3,	/* struct profile_sample (proc/profile.h) */
+	OUTBOX_IMAGE = 4,	/* struct profile_image: a program that samples speak of */
 };
 
 #define OUTBOX_MAGIC   0x316f626f72656b53ull	/* "Skerobo1" */

@@ -37,5 +37,6 @@ u32 process_child_after(struct process *p, struct task *maker, u32 pid);
 void process_io_counts(struct process *p, const struct task *only, struct io_counts *out);
 /* What the OOM killer would count for p: 0..2000 as /proc/PID/oom_score shows it. */
 u32 process_oom_score(struct process *p);
+u64 oom_kills(void);			/* processes killed for lack of memory since boot */
 /* Names of a released task are to be forgotten: set by procfs.  May sleep; no lock held.  tid == tgid: the process. */
 extern void (*proc_released_hook)(u32 tgid, u32 tid);

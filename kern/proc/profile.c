@@ -1,0 +1,123 @@
+/*
+ * Samples of what runs, taken in the timer interrupt.
+ *
+ * Stacks are followed by frame pointers, with reads that may fail: the kernel's up
+ * to its entry, then the user's from the registers it was entered with.  Functions
+ * that keep no frame pointer are passed over.  Idle time is not sampled.
+ * The timer's callback runs with interrupts off and takes no lock but the outbox's.
+ */
+#include <arch/cpu.h>
+#include <arch/trap.h>
+#include <arch/usercopy.h>
+#include <core/clock.h>
+#include <core/cmdline.h>
+#include <core/outbox.h>
+#include <core/percpu.h>
+#include <core/timer.h>
+#include <proc/profile.h>
+#include "proc.h"
+
+#define PROFILE_HZ_MAX 10000u
+#define KERNEL_HALF    0xffff800000000000ull
+
+static DEFINE_PER_CPU(struct timer, profile_timer);
+static u64 period_ns;			/* 0: off; const after the first profile_start_cpu() */
+MUST_USE int kernel_read_u64_nofault(u64 addr, u64 *out);
+
+/* Reads the pair { next frame, return address } at fp. */
+static bool read_frame(u64 fp, u64 pair[2])
+{
+	if (fp & 7)
+		return false;
+	if (fp >= KERNEL_HALF)
+		return !kernel_read_u64_nofault(fp, &pair[0]) && !kernel_read_u64_nofault(fp + 8, &pair[1]);
+	return fp >= PAGE_SIZE && fp < USER_TOP - 16 && !user_copy_in_nofault(pair, UPTR(fp), 16);
+}
+
+/* ip, and the return addresses of the frames from fp on, as long as they lie in the same half.  How many. */
+static u16 walk(u64 ip, u64 fp, u64 *out)
+{
+	bool kernel = ip >= KERNEL_HALF;
+	u64 pair[2];
+	u16 n = 0;
+
+	out[n++] = ip;
+	while (n < PROFILE_DEPTH && (fp >= KERNEL_HALF) == kernel && read_frame(fp, pair)) {
+		if (!pair[1] || (pair[1] >= KERNEL_HALF) != kernel)
+			break;
+		out[n++] = pair[1];
+		if (pair[0] <= fp)
+			break;
+		fp = pair[0];
+	}
+	return n;
+}
+
+static void identify(struct profile_sample *s, struct task *t)
+{
+	struct aspace *as = t->thread.aspace;
+	struct file *exe = as ? as->exe_file : NULL;
+
+	s->pid = t->proc->pid;
+	s->tid = t->tid;
+	if (!exe)
+		return;
+	s->image = exe->vnode->object.id;
+	s->code_start = as->code_start;
+}
+
+static void sample(const struct trapframe *tf)
+{
+	struct thread *thread = thread_current();
+	struct profile_sample s;
+	const struct trapframe *user = tf;
+
+	if (!thread->aspace && !task_is_user(thread) && !thread->trace_id)
+		return;				/* idle */
+	memset(&s, 0, offsetof(struct profile_sample, addr));
+	s.tsc = cpu_cycles();
+	memcpy(s.comm, thread->name, sizeof(s.comm));
+	if (!trapframe_is_user(tf)) {
+		s.nkernel = walk(tf->rip, tf->rbp, s.addr);
+		user = arch_thread_frame(&thread->arch);
+	}
+	if (task_is_user(thread)) {
+		identify(&s, (struct task *)thread);
+		if (thread->aspace && trapframe_is_user(user))
+			s.nuser = walk(user->rip, user->rbp, s.addr + s.nkernel);
+	}
+	outbox_write_nowait(OUTBOX_SAMPLE, &s, offsetof(struct profile_sample, addr) + 8u * (s.nkernel + s.nuser));
+}
+
+static void tick(struct timer *t)
+{
+	sample(arch_irq_frame());
+	timer_arm(t, MAX(t->when_ns, clock_mono_ns() - period_ns) + period_ns);
+}
+
+void profile_start_cpu(void)
+{
+	struct timer *t = this_cpu_ptr(&profile_timer);
+	u64 hz = MIN(cmdline_get_u64("profile", 0), (u64)PROFILE_HZ_MAX);
+
+	if (!hz || !outbox_active())
+		return;
+	period_ns = NSEC_PER_SEC / hz;
+	timer_init(t, tick);
+	timer_arm(t, clock_mono_ns() + period_ns);
+}
+
+void profile_exec(struct task *self)
+{
+	struct aspace *as = self->thread.aspace;
+	struct file *exe = as ? as->exe_file : NULL;
+	struct profile_image im;
+	i64 n;
+
+	if (likely(!period_ns) || !exe)
+		return;
+	im.image = exe->vnode->object.id;
+	n = vfs_path_text(&self->vfs, &exe->path, im.path, sizeof(im.path));
+	if (n > 0)
+		outbox_write(OUTBOX_IMAGE, &im, (u32)(offsetof(struct profile_image, path) + n));
+}

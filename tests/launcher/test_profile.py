@@ -1,0 +1,114 @@
+"""`saker profile` and /proc/saker/metrics."""
+import os
+import re
+import subprocess
+
+from tap import BOOT_LIMIT, SAKER, case, equal, holds, run, scratch
+
+
+def profile(*words, top=None):
+    done = subprocess.run([SAKER, "profile", "--timeout", str(BOOT_LIMIT), *words], cwd=top,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=BOOT_LIMIT + 30,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def folded(text):
+    out = {}
+    for line in text.splitlines():
+        stack, _, count = line.rpartition(" ")
+        out[tuple(stack.split(";"))] = int(count)
+    return out
+
+
+SPIN = r"""
+#include <unistd.h>
+volatile unsigned long sink;
+__attribute__((noinline)) void inner_loop(unsigned long n) { while (n--) sink += n; }
+__attribute__((noinline)) void outer_call(unsigned long n) { inner_loop(n); sink++; }
+int main(void) { for (int i = 0; i < 20; i++) { outer_call(10000000); getppid(); } return 3; }
+"""
+
+
+@case("profile: user functions by name, in their order, from the ELF file of the root", only="saker")
+def user():
+    with scratch() as top:
+        os.mkdir(top + "/root")
+        with open(top + "/spin.c", "w", encoding="ascii") as file:
+            file.write(SPIN)
+        subprocess.run(["gcc", "-O0", "-static", "-fno-pie", "-no-pie", "-fno-omit-frame-pointer", "-o",
+                        top + "/root/spin", top + "/spin.c"], check=True)
+        status, _, err = profile("--rootfs", top + "/root", "--folded", "f", "-o", "p.svg", "--",
+                                 "/spin", top=top)
+        equal(status, 3, f"status; {err}")
+        with open(top + "/f", encoding="utf-8") as file:
+            stacks = folded(file.read())
+        with open(top + "/p.svg", encoding="utf-8") as file:
+            holds("inner_loop" in file.read(), "flame graph")
+    total = sum(stacks.values())
+    inner = sum(count for stack, count in stacks.items()
+                if stack[0] == "spin" and stack[-1] == "inner_loop" and
+                stack[-3:-1] == ("main", "outer_call"))
+    holds(total >= 20 and inner > total * 0.6, f"{inner} of {total} samples: {max(stacks, key=stacks.get)}")
+    holds("inner_loop" in err, err)
+
+
+@case("profile: kernel functions lie on the user's stack", only="saker")
+def kernel():
+    with scratch() as top:
+        status, _, err = profile("--folded", "f", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=1M",
+                                 "count=2000", top=top)
+        equal(status, 0, "status")
+        with open(top + "/f", encoding="utf-8") as file:
+            stacks = folded(file.read())
+    calls = [stack for stack in stacks if stack[0] == "dd" and "syscall_dispatch" in stack]
+    holds(calls, f"no system call in {list(stacks)[:5]}; {err}")
+    below = [stack[1] for stack in calls if stack[1].startswith("[busybox+0x")]
+    holds(len(below) > len(calls) // 2, f"the program below the call: {calls[:3]}")
+
+
+SAMPLE = re.compile(r'(saker_[a-z_]+)(\{[a-z]+="[^"{}]*"\})? ([0-9]+)$')
+
+
+def metrics(text):
+    """{name or name{label}: value}, after a check of the format."""
+    out, declared = {}, set()
+    for line in text.splitlines():
+        words = line.split()
+        if words[:2] == ["#", "TYPE"]:
+            holds(words[2] not in declared and words[3] in ("gauge", "counter"), line)
+            declared.add(words[2])
+            continue
+        if words[:2] == ["#", "HELP"]:
+            continue
+        found = SAMPLE.match(line)
+        holds(found and found.group(1) in declared, f"not a sample: {line}")
+        out[found.group(1) + (found.group(2) or "")] = int(found.group(3))
+    return out
+
+
+@case("metrics: Prometheus text with what the kernel counts", only="saker")
+def plain_metrics():
+    done = run("sh", "-c", "/bin/true; cat /proc/saker/metrics")
+    done.check(0, None)
+    found = metrics(done.out.decode())
+    for name in ('saker_memory_pages{use="free"}', 'saker_page_faults_total{kind="anonymous"}',
+                 "saker_tables_shared_total", "saker_tlb_flushes_total",
+                 'saker_context_switches_total{cpu="0"}', 'saker_interrupts_total{source="timer"}'):
+        holds(found.get(name, 0) > 0, f"{name} is {found.get(name)}")
+    holds(not any(name.startswith("saker_syscalls_total") for name in found), "calls uncounted")
+
+
+@case("metrics: --debug metrics counts system calls by name, with their time", only="saker")
+def call_metrics():
+    done = run("sh", "-c", "/bin/true; /bin/true; sleep 0.1; cat /proc/saker/metrics",
+               options=["--debug", "metrics"])
+    done.check(0, None, None)
+    found = metrics(done.out.decode())
+    holds(found['saker_syscalls_total{call="execve"}'] >= 4, "execve")
+    ended = sum(value for name, value in found.items() if name.startswith("saker_syscalls_ended"))
+    begun = sum(value for name, value in found.items() if name.startswith("saker_syscalls_total"))
+    holds(0 < ended < begun, f"{begun} begun, {ended} ended")
+    slept = found.get('saker_syscall_nanoseconds_total{call="clock_nanosleep"}', 0) + found.get(
+        'saker_syscall_nanoseconds_total{call="nanosleep"}', 0)
+    holds(slept >= 100_000_000, f"slept {slept} ns")

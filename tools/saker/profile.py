@@ -1,0 +1,220 @@
+"""`saker profile`: runs a command, samples its stacks, and shows where the time was spent."""
+import bisect
+import os
+import struct
+import sys
+
+from . import options as option_words
+from .error import Fatal
+
+HELP = """\
+usage: ./saker profile [options] [options of run] -- CMD [ARG...]
+
+Run CMD as `saker run` does; a timer in the guest samples what runs, kernel and user stacks.  Writes a
+flame graph and prints the functions that were on top most often on stderr.
+
+  -o FILE         the flame graph (profile.svg)
+  --folded FILE   also the stacks as lines "process;outer;...;inner COUNT"
+  --hz N          samples per second and CPU (997)
+"""
+VALUES = {"-o": "output", "--folded": "folded", "--hz": "hz"}
+_SAMPLE = struct.Struct("<QQQIIHHI16s")
+SHOWN = 15
+
+
+class Wishes:
+    def __init__(self):
+        self.output, self.folded, self.hz = "profile.svg", None, "997"
+
+
+def parse(top, args):
+    wishes, rest, at = Wishes(), [], 0
+    while at < len(args) and args[at].startswith("-") and args[at] != "--":
+        word = args[at]
+        at += 1
+        if word in ("-h", "--help"):
+            sys.stdout.write(HELP)
+            sys.stdout.flush()
+            os._exit(0)
+        takes = word in VALUES or word[2:] in option_words.VALUES
+        if takes and at == len(args):
+            raise Fatal(f"profile: {word} needs a value\nTry './saker profile --help'.", 2)
+        if word in VALUES:
+            setattr(wishes, VALUES[word], args[at])
+        else:
+            rest += args[at - 1:at + takes]
+        at += takes
+    if not wishes.hz.isdigit() or not 1 <= int(wishes.hz) <= 10000:
+        raise Fatal(f"profile: --hz {wishes.hz}: not a number from 1 to 10000", 2)
+    return wishes, option_words.parse(top, rest + args[at:])
+
+
+class Symbols:
+    """The functions of an ELF file."""
+
+    def __init__(self, data, name):
+        from .outbox import elf_table
+        self.name = name
+        symbols, strings = elf_table(data)
+        found = sorted((value, size, at) for at, info, _, shndx, value, size in symbols
+                       if shndx and info & 15 in (0, 2) and value)
+        self.starts = [one[0] for one in found]
+        self.found, self.strings = found, strings
+        self.code_start, self.code_end = code_range(data)
+
+    def lookup(self, address):
+        at = bisect.bisect_right(self.starts, address) - 1
+        if at >= 0:
+            start, size, name = self.found[at]
+            if address < start + size or not size:
+                return self.strings[name:self.strings.index(b"\0", name)].decode(errors="replace")
+        return f"[{self.name}+{address:#x}]"
+
+
+def code_range(data):
+    """Of the first executable segment of an ELF file."""
+    if data[:5] != b"\x7fELF\x02":
+        return 0, 0
+    phoff, = struct.unpack_from("<Q", data, 32)
+    phentsize, phnum = struct.unpack_from("<HH", data, 54)
+    for i in range(phnum):
+        kind, flags, _, start, _, _, size, _ = struct.unpack_from(
+            "<IIQQQQQQ", data, phoff + i * phentsize)
+        if kind == 1 and flags & 1:
+            return start, start + size
+    return 0, 0
+
+
+class Files:
+    """The guest's files as the host has them: a directory, or an archive that is not compressed."""
+
+    def __init__(self, options):
+        root = options.rootfs or os.path.join(options.top, "build/initramfs.cpio")
+        self.directory = root if os.path.isdir(root) else None
+        self.archive = {}
+        if not self.directory:
+            with open(root, "rb") as file:
+                data = file.read()
+            if data[:6] in (b"070701", b"070702"):
+                self.archive = dict(archive_files(data))
+
+    def read(self, path):
+        """The file's bytes; nothing when the host does not have it."""
+        if not self.directory:
+            return self.archive.get(path.strip("/"), b"")
+        full = os.path.realpath(os.path.join(self.directory, path.strip("/")))
+        if not full.startswith(os.path.realpath(self.directory) + os.sep) or not os.path.isfile(full):
+            return b""
+        with open(full, "rb") as file:
+            return file.read()
+
+
+def archive_files(data):
+    """(name, bytes) of each file in a newc archive; several archives may follow one another."""
+    at = 0
+    while data[at:at + 5] == b"07070":
+        fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
+        size, name_size = fields[6], fields[11]
+        name = data[at + 110:at + 110 + name_size - 1].decode(errors="replace")
+        body = at + 110 + name_size
+        body += -body % 4
+        if size:
+            yield name.removeprefix("./").strip("/"), data[body:body + size]
+        at = body + size
+        at += -at % 4
+        if name == "TRAILER!!!":
+            while data[at:at + 4] == b"\0\0\0\0":
+                at += 4
+
+
+class Profile:
+    def __init__(self, options):
+        from .outbox import elf_of
+        with open(elf_of(options.kernel), "rb") as file:
+            self.kernel = Symbols(file.read(), "kernel")
+        self.files = Files(options)
+        self.paths = {}
+        self.images = {}
+        self.samples = []
+
+    def image(self, cpu, payload):
+        number, = struct.unpack_from("<Q", payload)
+        self.paths[number] = payload[8:].decode(errors="replace")
+
+    def sample(self, cpu, payload):
+        """Samples count from the first process on that is not the agent."""
+        pid, = struct.unpack_from("<I", payload, 24)
+        if self.samples or pid > 1:
+            self.samples.append(payload)
+
+    def symbols(self, image):
+        if image not in self.images:
+            path = self.paths.get(image, "")
+            self.images[image] = Symbols(self.files.read(path), os.path.basename(path) or "unknown")
+        return self.images[image]
+
+    def names(self, payload):
+        """(process, user functions outermost first, kernel functions outermost first)"""
+        _, image, code, pid, _, nkernel, nuser, _, comm = _SAMPLE.unpack_from(payload)
+        addresses = struct.unpack_from(f"<{nkernel + nuser}Q", payload, _SAMPLE.size)
+        process = comm.split(b"\0")[0].decode(errors="replace")
+
+        def caller(position, address):
+            return address if position == 0 else address - 1
+        kernel = [self.kernel.lookup(caller(i, one)) for i, one in enumerate(addresses[:nkernel])]
+        user = []
+        if nuser:
+            symbols = self.symbols(image)
+            bias = code - symbols.code_start if symbols.code_start else 0
+            for i, one in enumerate(addresses[nkernel:]):
+                if symbols.code_start <= one - bias < symbols.code_end:
+                    user.append(symbols.lookup(caller(i, one) - bias))
+                elif i == 0:
+                    user.append(f"[{symbols.name}+{one:#x}]")
+                # A caller outside the program is most often no caller: its frame pointer was data.
+        return process, user[::-1], kernel[::-1]
+
+    def stacks(self):
+        """({folded stack: samples}, {innermost function: samples})"""
+        stacks, tops = {}, {}
+        for payload in self.samples:
+            process, user, kernel = self.names(payload)
+            stack = (process, *user, *kernel)
+            stacks[stack] = stacks.get(stack, 0) + 1
+            top = stack[-1] + (" (kernel)" if kernel else "")
+            tops[top] = tops.get(top, 0) + 1
+        return stacks, tops
+
+
+def report(options, wishes, profile, dropped):
+    from . import flame
+    stacks, tops = profile.stacks()
+    try:
+        with open(wishes.output, "w", encoding="utf-8") as file:
+            file.write(flame.svg(stacks, " ".join(options.command) or "shell", "samples"))
+        if wishes.folded:
+            with open(wishes.folded, "w", encoding="utf-8") as file:
+                file.write(flame.fold(stacks))
+    except OSError as error:
+        raise Fatal(f"{error.filename}: {error.strerror}", 2) from None
+    total = len(profile.samples)
+    out = f"{total} samples at {wishes.hz} Hz" + (f", {dropped} dropped" if dropped else "") + "\n"
+    for name, count in sorted(tops.items(), key=lambda one: (-one[1], one[0]))[:SHOWN]:
+        out += f"{count / total:7.1%}  {name}\n"
+    os.write(2, out.encode())
+
+
+def run(top, args):
+    from . import outbox, run as runner
+    wishes, options = parse(top, args)
+    profile = Profile(options)
+    options.outbox = "1M"
+    options.append = " ".join(filter(None, (options.append, f"profile={wishes.hz}")))
+    options.on_record = {outbox.SAMPLE: profile.sample, outbox.IMAGE: profile.image}
+    seen = []
+    options.on_poll = lambda box: seen.__setitem__(slice(None), [box.dropped])
+    status = runner.run(options)
+    if not seen:
+        raise Fatal("the kernel ended before it could record anything")
+    report(options, wishes, profile, seen[0])
+    return status
