@@ -14,13 +14,17 @@
 
 i64 sys_uname(struct task *self, uptr_t buf)
 {
-	struct utsname_k u = { .sysname = UTS_SYSNAME, .release = UTS_RELEASE, .version = UTS_VERSION, .machine = UTS_MACHINE };
+	u64 seq;
 
-	if ((self->personality & PER_MASK) == PER_LINUX32)
-		str_copy(u.machine, "i686", sizeof(u.machine));
-	uts_get(UTS_NODENAME, u.nodename);
-	uts_get(UTS_DOMAINNAME, u.domainname);
-	return user_put(buf, &u);
+	do {
+		const struct uts_text *t = uts_begin(&seq);
+
+		if (user_copy_out(buf, t, sizeof(*t)))
+			return -EFAULT;
+	} while (uts_changed(seq));
+	if (unlikely((self->personality & PER_MASK) == PER_LINUX32))
+		return user_copy_out(uptr_add(buf, offsetof(struct uts_text, machine)), "i686", 5) ? -EFAULT : 0;
+	return 0;
 }
 
 static i64 set_uts(struct task *self, enum uts_name which, uptr_t name, int len)
@@ -90,16 +94,11 @@ i64 sys_setrlimit(struct task *self, u32 which, uptr_t lim)
 	return process_set_rlimit(self->proc, which, &l, &old, self->vfs.cred);
 }
 
-i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
+static i64 prlimit(struct task *self, struct task *t, u32 which, uptr_t new, const struct rlimit64 *n, uptr_t old)
 {
-	struct rlimit64 n, o;
+	struct rlimit64 o;
 	int err = 0;
 
-	if (!uptr_is_null(new) && user_get(&n, new))
-		return -EFAULT;
-	AUTO(task) t = task_of_pid(self, pid);
-	if (!t)
-		return -ESRCH;
 	if (t->proc != self->proc && !is_cap(self, CAP_SYS_RESOURCE) && !process_may_inspect(self->vfs.cred, t->proc))
 		return -EPERM;
 	if (which >= RLIMITS)
@@ -107,10 +106,24 @@ i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
 	if (uptr_is_null(new))
 		rlimit_read(t->proc, which, &o);
 	else
-		err = process_set_rlimit(t->proc, which, &n, &o, self->vfs.cred);
+		err = process_set_rlimit(t->proc, which, n, &o, self->vfs.cred);
 	if (err)
 		return err;
 	return uptr_is_null(old) ? 0 : user_put(old, &o);
+}
+
+i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
+{
+	struct rlimit64 n;
+
+	if (!uptr_is_null(new) && user_get(&n, new))
+		return -EFAULT;
+	if (!pid || (u32)pid == self->tid)
+		return prlimit(self, self, which, new, &n, old);
+	AUTO(task) t = task_of_pid(self, pid);
+	if (!t)
+		return -ESRCH;
+	return prlimit(self, t, which, new, &n, old);
 }
 
 i64 sys_getrusage(struct task *self, int who, uptr_t ru)

@@ -296,6 +296,10 @@ static void visit_who(struct who_visit *v, int which, int who)
 	u32 from = 1;
 
 	if (which == PRIO_PROCESS) {
+		if (!who) {
+			v->fn(v, v->self);
+			return;
+		}
 		AUTO(task) t = task_of_pid(v->self, who);
 
 		if (t)

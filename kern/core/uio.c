@@ -3,18 +3,6 @@
 #include <base/string.h>
 #include <core/uio.h>
 
-void uio_init_kernel(struct uio *u, void *buf, u64 len)
-{
-	*u = (struct uio){ .nseg = 1, .resid = len, .one = { (u64)buf, len } };
-	u->seg = &u->one;
-}
-
-void uio_init_user(struct uio *u, uptr_t buf, u64 len)
-{
-	*u = (struct uio){ .nseg = 1, .user = true, .resid = len, .one = { buf.v, len } };
-	u->seg = &u->one;
-}
-
 void uio_init_user_vec(struct uio *u, const struct uio_seg *seg, u32 nseg)
 {
 	*u = (struct uio){ .seg = seg, .nseg = nseg, .user = true };
@@ -41,7 +29,7 @@ static void step(struct uio *u, u64 n)
 	u->resid -= n;
 }
 
-u64 uio_copy_in(struct uio *u, void *dst, u64 n)
+u64 uio_copy_in_slow(struct uio *u, void *dst, u64 n)
 {
 	u64 done = 0;
 
@@ -63,7 +51,7 @@ u64 uio_copy_in(struct uio *u, void *dst, u64 n)
 	return done;
 }
 
-u64 uio_copy_out(struct uio *u, const void *src, u64 n)
+u64 uio_copy_out_slow(struct uio *u, const void *src, u64 n)
 {
 	u64 done = 0;
 
@@ -107,7 +95,7 @@ u64 uio_zero_out(struct uio *u, u64 n)
 	return done;
 }
 
-void uio_advance(struct uio *u, u64 n)
+void uio_advance_slow(struct uio *u, u64 n)
 {
 	while (n) {
 		u64 len = MIN(room(u), n);

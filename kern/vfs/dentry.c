@@ -30,10 +30,16 @@ static u64 lru_count;			/* dcache_lock */
 
 u32 name_hash(const struct dentry *parent, const char *name, u32 len)
 {
-	u32 h = NAME_HASH_INIT;
+	u64 h = NAME_HASH_INIT, word;
 
-	for (u32 i = 0; i < len; i++)
-		h = name_hash_step(h, (u8)name[i]);
+	for (; len > 8; len -= 8, name += 8) {
+		__builtin_memcpy(&word, name, 8);
+		h = name_hash_word(h, word);
+	}
+	word = 0;
+	memcpy(&word, name, len);
+	if (len)
+		h = name_hash_word(h, word);
 	return name_hash_end(h, parent);
 }
 

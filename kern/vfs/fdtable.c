@@ -206,18 +206,11 @@ struct file *fdtable_file(struct fdtable *t, int fd, bool path_ok)
 	return f;
 }
 
-struct fd_ref fd_borrow(struct fdtable *t, int fd, bool path_ok)
+struct fd_ref fd_borrow_shared(struct fdtable *t, int fd, bool path_ok)
 {
-	struct file *f;
+	struct file *f = fdtable_file(t, fd, path_ok);
 
-	if (unlikely(ref_read(&t->refs) > 1)) {
-		f = fdtable_file(t, fd, path_ok);
-		return (struct fd_ref){ f, f != NULL };
-	}
-	f = (u32)fd < t->size ? t->files[fd] : NULL;
-	if (f && unlikely(f->mode & FILE_PATH) && !path_ok)
-		f = NULL;
-	return (struct fd_ref){ f, false };
+	return (struct fd_ref){ f, f != NULL };
 }
 
 /* Lowest free slot >= min below limit, marked used; lock held.  -EMFILE, -EAGAIN (table too small). */

@@ -113,10 +113,13 @@ int file_get_path(struct file *f, struct path *out)
 	return 0;
 }
 
-/* False: not locked, as the caller has the only reference, which is as good.  pos_end() ends either. */
+/* The caller has the only reference, which is as good as the lock. */
+static inline bool pos_is_ours(const struct file *f) { return likely(ref_read(&f->refs) == 1); }
+
+/* False: not locked, as the position is the caller's anyway.  pos_end() ends either. */
 static bool pos_begin(struct file *f) ACQUIRES(&f->pos_lock) NO_LOCK_ANALYSIS
 {
-	if (ref_read(&f->refs) == 1)
+	if (pos_is_ours(f))
 		return false;
 	mutex_lock(&f->pos_lock);
 	return true;
@@ -128,25 +131,45 @@ static void pos_end(struct file *f, bool locked) RELEASES(&f->pos_lock) NO_LOCK_
 		mutex_unlock(&f->pos_lock);
 }
 
-static i64 read_at_own_pos(struct file *f, struct uio *dst)
+static NOINLINE i64 read_at_locked_pos(struct file *f, struct uio *dst)
 {
-	u64 none = 0;
-	bool locked;
 	i64 n;
 
-	if (f->mode & FILE_STREAM)
-		return f->ops->read(f, dst, &none);
-	locked = pos_begin(f);
+	mutex_lock(&f->pos_lock);
 	n = f->ops->read(f, dst, &f->pos);
-	pos_end(f, locked);
+	mutex_unlock(&f->pos_lock);
 	return n;
 }
 
-static void count_io(u64 *bytes, u64 *calls, i64 n)
+static inline i64 read_at_own_pos(struct file *f, struct uio *dst)
+{
+	if (f->mode & FILE_STREAM)
+		return f->ops->read(f, dst, &dst->no_pos);
+	return pos_is_ours(f) ? f->ops->read(f, dst, &f->pos) : read_at_locked_pos(f, dst);
+}
+
+static inline void count_io(u64 *bytes, u64 *calls, i64 n)
 {
 	++*calls;
 	if (n > 0)
 		*bytes += (u64)n;
+}
+
+/* What is wrong with moving bytes at pos (NULL: the file's own position), in the order in which Linux looks. */
+static NOINLINE i64 io_refused(const struct file *f, u32 need, bool has_op, const u64 *pos)
+{
+	if (!(f->mode & need))
+		return -EBADF;
+	if (!has_op)
+		return need == FILE_READ && S_ISDIR(f->vnode->mode) ? -EISDIR : -EINVAL;
+	if (pos && !(f->mode & FILE_PREAD))
+		return -ESPIPE;
+	return -EINVAL;			/* a negative position */
+}
+
+static inline bool pos_is_good(const struct file *f, const u64 *pos)
+{
+	return !pos || (f->mode & FILE_PREAD && (i64)*pos >= 0);
 }
 
 i64 file_read(struct file *f, struct uio *dst, u64 *pos)
@@ -154,14 +177,8 @@ i64 file_read(struct file *f, struct uio *dst, u64 *pos)
 	struct vfs_caller *c = vfs_self();
 	i64 n;
 
-	if (!(f->mode & FILE_READ))
-		return -EBADF;
-	if (!f->ops->read)
-		return S_ISDIR(f->vnode->mode) ? -EISDIR : -EINVAL;
-	if (pos && !(f->mode & FILE_PREAD))
-		return -ESPIPE;
-	if (pos && (i64)*pos < 0)
-		return -EINVAL;
+	if (unlikely(!(f->mode & FILE_READ) || !f->ops->read || !pos_is_good(f, pos)))
+		return io_refused(f, FILE_READ, f->ops && f->ops->read, pos);
 	n = pos ? f->ops->read(f, dst, pos) : read_at_own_pos(f, dst);
 	if (c)
 		count_io(&c->io.rchar, &c->io.syscr, n);
@@ -170,18 +187,21 @@ i64 file_read(struct file *f, struct uio *dst, u64 *pos)
 	return n;
 }
 
-static i64 write_at_own_pos(struct file *f, struct uio *src)
+static NOINLINE i64 write_at_locked_pos(struct file *f, struct uio *src)
 {
-	u64 none = 0;
-	bool locked;
 	i64 n;
 
-	if (f->mode & FILE_STREAM)
-		return f->ops->write(f, src, &none);
-	locked = pos_begin(f);
+	mutex_lock(&f->pos_lock);
 	n = f->ops->write(f, src, &f->pos);
-	pos_end(f, locked);
+	mutex_unlock(&f->pos_lock);
 	return n;
+}
+
+static inline i64 write_at_own_pos(struct file *f, struct uio *src)
+{
+	if (f->mode & FILE_STREAM)
+		return f->ops->write(f, src, &src->no_pos);
+	return pos_is_ours(f) ? f->ops->write(f, src, &f->pos) : write_at_locked_pos(f, src);
 }
 
 i64 file_write(struct file *f, struct uio *src, u64 *pos)
@@ -189,14 +209,8 @@ i64 file_write(struct file *f, struct uio *src, u64 *pos)
 	struct vfs_caller *c = vfs_self();
 	i64 n;
 
-	if (!(f->mode & FILE_WRITE))
-		return -EBADF;
-	if (!f->ops->write)
-		return -EINVAL;
-	if (pos && !(f->mode & FILE_PREAD))
-		return -ESPIPE;
-	if (pos && (i64)*pos < 0)
-		return -EINVAL;
+	if (unlikely(!(f->mode & FILE_WRITE) || !f->ops->write || !pos_is_good(f, pos)))
+		return io_refused(f, FILE_WRITE, f->ops && f->ops->write, pos);
 	n = pos ? f->ops->write(f, src, pos) : write_at_own_pos(f, src);
 	if (c)
 		count_io(&c->io.wchar, &c->io.syscw, n);

@@ -34,12 +34,19 @@ static inline void walk_seq_write_begin(void)
 static inline void walk_seq_write_end(void) { store_release(&walk_seq, walk_seq + 1); }
 
 /* Hash of a name, one byte at a time; NAME_HASH_END mixes the directory in. */
-#define NAME_HASH_INIT 0u
-static inline u32 name_hash_step(u32 h, u8 c) { return (h + c) * 0x01000193u; }
-static inline u32 name_hash_end(u32 h, const struct dentry *parent)
+/* A name is hashed eight bytes at a time; the last word has zeros past the name's end. */
+#define NAME_HASH_INIT 0ull
+static inline u64 name_hash_word(u64 h, u64 word)
 {
-	return (h ^ (u32)((u64)parent >> 6) ^ (u32)((u64)parent >> 22)) * 0x9e3779b1u;
+	h = (h ^ word) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32;
 }
+static inline u32 name_hash_end(u64 h, const struct dentry *parent)
+{
+	return ((u32)h ^ (u32)((u64)parent >> 6) ^ (u32)((u64)parent >> 22)) * 0x9e3779b1u;
+}
+/* The first n (1 to 8) bytes of a word in memory. */
+static inline u64 word_head(u64 word, u32 n) { return word & (~0ull >> (64 - 8 * n)); }
 u32 name_hash(const struct dentry *parent, const char *name, u32 len);
 
 /* dentry.c */

@@ -307,7 +307,7 @@ static u8 last_type_of(const char *name, u32 len)
 	return name[1] == '.' ? LAST_DOTDOT : LAST_NORMAL;
 }
 
-static int walk_component(struct walk *w, const char *name, u32 len, u32 hash, bool final)
+static int walk_component(struct walk *w, const char *name, u32 len, u64 hash, bool final)
 {
 	u8 type = last_type_of(name, len);
 
@@ -322,13 +322,53 @@ static int walk_component(struct walk *w, const char *name, u32 len, u32 hash, b
 	return type == LAST_DOT ? 0 : step_up(w);
 }
 
+#define BYTES(c) (0x0101010101010101ull * (c))
+
+/* Eight bytes of a text, or what there is up to its NUL near the end of a page; bytes past the NUL are anything. */
+static NO_ASAN u64 text_word(const char *s)
+{
+	u64 word = 0;
+
+	if (likely(((u64)s & ~PAGE_MASK) <= PAGE_SIZE - 8))
+		return *(const unaligned_u64 *)s;
+	for (u32 i = 0; i < 8; i++) {
+		word |= (u64)(u8)s[i] << 8 * i;
+		if (!s[i])
+			break;
+	}
+	return word;
+}
+
+/* A bit at the top of each byte that is '/' or NUL; only the first is sure to be right. */
+static inline u64 find_end(u64 word)
+{
+	u64 slash = word ^ BYTES('/');
+
+	return (((word - BYTES(1)) & ~word) | ((slash - BYTES(1)) & ~slash)) & BYTES(0x80);
+}
+
+/* Length of the component at name, and its hash. */
+static u64 component_length(const char *name, u64 *hash)
+{
+	u64 h = NAME_HASH_INIT, word, end, n = 0;
+
+	while (!(end = find_end(word = text_word(name + n)))) {
+		h = name_hash_word(h, word);
+		n += 8;
+	}
+	u32 rest = (u32)__builtin_ctzll(end) / 8;
+
+	*hash = rest ? name_hash_word(h, word_head(word, rest)) : h;
+	return n + rest;
+}
+
 static int walk_run(struct walk *w)
 {
 	w->last_type = LAST_ROOT;
 	for (;;) {
 		const char *name = w->p, *s;
-		u32 hash = NAME_HASH_INIT;
 		bool final;
+		u64 hash;
 		int err;
 
 		while (*name == '/')
@@ -342,8 +382,7 @@ static int walk_run(struct walk *w)
 		err = may_search(w);
 		if (err)
 			return err;
-		for (s = name; *s && *s != '/'; s++)
-			hash = name_hash_step(hash, (u8)*s);
+		s = name + component_length(name, &hash);
 		if (s - name > NAME_MAX)
 			return -ENAMETOOLONG;
 		w->p = s;

@@ -239,12 +239,12 @@ u64 aspace_brk(struct aspace *as, u64 want)
 	bool fill = false;
 	int err = 0;
 
+	if (want < as->brk_start)		/* a question; the start stays as exec set it */
+		return READ_ONCE(as->brk);
 	rwlock_write(&as->lock);
 	was = as->brk;
 	old = ALIGN_UP(was, PAGE_SIZE);
-	if (want < as->brk_start) {
-		err = -EINVAL;
-	} else if (new > old || new < want) {
+	if (new > old || new < want) {
 		err = brk_grow(as, old, new, want, &dead);
 		fill = !err && (as->def_flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
 	} else if (new < old) {

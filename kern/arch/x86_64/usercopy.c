@@ -157,36 +157,35 @@ u64 user_copy_out_nofault(uptr_t dst, const void *src, u64 n)
 	return left;
 }
 
+/* Between user_open() and user_close(). */
 #define LOAD_USER(insn, cons, T, name)						\
 static ALWAYS_INLINE bool name(u64 at, T *out)					\
 {										\
 	T v;									\
 										\
-	__asm__ goto(STAC "1: " insn " %1, %0\n\t" CLAC EXTABLE_TEXT("1b", "%l[fault]")	\
+	__asm__ goto("1: " insn " %1, %0\n\t" EXTABLE_TEXT("1b", "%l[fault]")	\
 		     : cons(v) : "m"(*(const T *)at) :: fault);			\
 	*out = v;								\
 	return true;								\
 fault:										\
-	__asm__ volatile(CLAC ::: "memory");					\
 	return false;								\
 }
 LOAD_USER("movq", "=r", u64, load_user_8)
 LOAD_USER("movl", "=r", u32, load_user_4)
 LOAD_USER("movb", "=q", u8, load_user_1)
 
-/* Looks for a NUL in at most max bytes, copying to dst unless it is NULL: length, max if there is none, -EFAULT. */
-static ALWAYS_INLINE i64 str_scan(char *dst, uptr_t src, u64 max)
+static ALWAYS_INLINE void user_open(void) { __asm__ volatile(STAC ::: "memory"); }
+static ALWAYS_INLINE void user_close(void) { __asm__ volatile(CLAC ::: "memory"); }
+
+/* The loop of str_scan(), with user memory open; room: bytes that are max's and below the end of user memory. */
+static ALWAYS_INLINE i64 str_scan_open(char *dst, u64 base, u64 room)
 {
-	u64 room, i = 0, base, v;
+	u64 i = 0, v;
 	u8 c;
 
-	if (src.v >= USER_LIMIT)
-		return max ? -EFAULT : 0;
-	base = user_clamp(src, 0);
-	room = MIN(max, USER_LIMIT - base);
 	while (i < room) {
-		/* An aligned word never crosses a page: it faults only where its first byte would. */
-		if (!((base + i) & 7) && room - i >= 8) {
+		/* A word inside one page faults only where its first byte would. */
+		if (likely(((base + i) & ~PAGE_MASK) <= PAGE_SIZE - 8 && room - i >= 8)) {
 			if (!load_user_8(base + i, &v))
 				return -EFAULT;
 			if (dst)
@@ -205,7 +204,23 @@ static ALWAYS_INLINE i64 str_scan(char *dst, uptr_t src, u64 max)
 			return i;
 		i++;
 	}
-	return room == max ? (i64)max : -EFAULT;
+	return room;
+}
+
+/* Looks for a NUL in at most max bytes, copying to dst unless it is NULL: length, max if there is none, -EFAULT. */
+static ALWAYS_INLINE i64 str_scan(char *dst, uptr_t src, u64 max)
+{
+	u64 room, base;
+	i64 n;
+
+	if (src.v >= USER_LIMIT)
+		return max ? -EFAULT : 0;
+	base = user_clamp(src, 0);
+	room = MIN(max, USER_LIMIT - base);
+	user_open();
+	n = str_scan_open(dst, base, room);
+	user_close();
+	return n == (i64)room && room != max ? -EFAULT : n;
 }
 
 i64 user_strnlen(uptr_t s, u64 max)
@@ -229,7 +244,9 @@ int user_load_u32_nofault(uptr_t p, u32 *out)
 	if (!user_range_ok(p, 4))
 		return -EFAULT;
 	this_cpu_inc(usercopy_nofault_depth);
+	user_open();
 	ok = load_user_4(user_clamp(p, 4), out);
+	user_close();
 	this_cpu_add(usercopy_nofault_depth, -1);
 	return ok ? 0 : -EFAULT;
 }

@@ -17,7 +17,7 @@
 #define STAC SMAP_SITE_TEXT("0xcb")
 #define CLAC SMAP_SITE_TEXT("0xca")
 
-#define USER_COPY_FIXED_MAX 128		/* bytes: beyond it a call costs less code than it costs time */
+#define USER_COPY_FIXED_MAX 144		/* bytes: beyond it a call costs less code than it costs time */
 
 /*
  * The address, or the first one that no program can have mapped: also on a mispredicted path.  A short range

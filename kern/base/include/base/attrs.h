@@ -20,6 +20,7 @@
 #define USED		 __attribute__((used))
 #define NOINLINE	 __attribute__((noinline))
 #define ALWAYS_INLINE	 inline __attribute__((always_inline))
+#define NO_ASAN		 __attribute__((no_sanitize_address))
 #define SECTION(s)	 __attribute__((section(s)))
 #define PRINTF_LIKE(f,a) __attribute__((format(printf, f, a)))
 #define INIT_TEXT	 __attribute__((section(".init.text"), cold))

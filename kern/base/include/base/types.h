@@ -17,6 +17,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef u64 __attribute__((aligned(1), may_alias)) unaligned_u64;	/* to read bytes as a word */
 typedef int8_t i8;
 typedef int16_t i16;
 typedef int32_t i32;

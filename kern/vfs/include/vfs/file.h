@@ -182,7 +182,18 @@ void fdtable_put(struct fdtable *t);					/* last: closes everything; sleeps */
 MUST_USE struct file *fdtable_file(struct fdtable *t, int fd, bool path_ok);
 /* Borrow for the length of one system call: no atomic when the table has one user. */
 struct fd_ref { struct file *file; bool owned; };
-struct fd_ref fd_borrow(struct fdtable *t, int fd, bool path_ok);
+struct fd_ref fd_borrow_shared(struct fdtable *t, int fd, bool path_ok);
+static inline struct fd_ref fd_borrow(struct fdtable *t, int fd, bool path_ok)
+{
+	struct file *f;
+
+	if (unlikely(ref_read(&t->refs) > 1))
+		return fd_borrow_shared(t, fd, path_ok);
+	f = likely((u32)fd < t->size) ? t->files[fd] : NULL;
+	if (f && unlikely(f->mode & FILE_PATH) && !path_ok)
+		f = NULL;
+	return (struct fd_ref){ f, false };
+}
 static inline void fd_return(struct fd_ref *r) { if (r->owned) file_put(r->file); }
 #define AUTO_FD struct fd_ref __attribute__((cleanup(fd_return)))
 /* Lowest free >= min.  The fd, -EMFILE (limit), -ENOMEM.  install consumes f whatever the result. */

@@ -3,7 +3,7 @@
 
 #include <base/attrs.h>
 
-#define USER_COPY_FIXED_MAX 128
+#define USER_COPY_FIXED_MAX 144
 
 MUST_USE u64 user_copy_in(void *dst, uptr_t src, u64 n);
 MUST_USE u64 user_copy_out(uptr_t dst, const void *src, u64 n);
