@@ -3,11 +3,17 @@
 # headers it may include (M_deps).  Every object gets -I for exactly those.
 
 KERN_MODULES := base arch core mem sched vm vfs ipc dev fs proc abi init
+# PLANT=1: a debug kernel with kern/plant linked in, which bends what it names __wrap_FUNCTION (tests/planted).
+PLANT	?= 0
+DEBUG	?= 0
+ifeq ($(PLANT),1)
+KERN_MODULES += plant
+override DEBUG := 1
+endif
 include $(foreach m,$(KERN_MODULES),kern/$(m)/module.mk)
 
 CC	?= gcc
-DEBUG	?= 0
-KB	:= build/kern$(if $(filter 1,$(DEBUG)),-debug)
+KB	:= build/kern$(if $(filter 1,$(PLANT)),-planted,$(if $(filter 1,$(DEBUG)),-debug))
 GEN	:= build/gen
 
 KCFLAGS := -std=gnu2x -O2 -g -ffreestanding -fno-builtin-printf -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
@@ -16,7 +22,8 @@ KCFLAGS := -std=gnu2x -O2 -g -ffreestanding -fno-builtin-printf -nostdinc -isyst
 	-fstack-protector-strong -fcf-protection=none -fno-jump-tables \
 	-Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wframe-larger-than=2048 \
 	-I$(GEN) $(if $(filter 1,$(DEBUG)),-DSAKER_DEBUG)
-KLDFLAGS := -nostdlib -static -no-pie -z max-page-size=0x1000 -z noexecstack --build-id=none -T kern/arch/x86_64/saker.ld
+KLDFLAGS := -nostdlib -static -no-pie -z max-page-size=0x1000 -z noexecstack --build-id=none -T kern/arch/x86_64/saker.ld \
+	$(if $(filter 1,$(PLANT)),$(patsubst __wrap_%,--wrap=%,$(sort $(shell grep -ho '__wrap_[a-z0-9_]*' kern/plant/*.c))))
 
 # GEN_HEADERS exist before anything is compiled.
 GEN_HEADERS := $(GEN)/base/errno.h $(GEN)/core/lockrank.h
@@ -73,7 +80,7 @@ $(KB)/saker.elf: $(KB)/stage1.elf
 	@nm -n $< | /usr/bin/python3 tools/gen/ksyms.py > $(KB)/ksyms.S && $(CC) -c -o $(KB)/ksyms.o $(KB)/ksyms.S
 	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms.o
 
-SUFFIX := $(if $(filter 1,$(DEBUG)),-debug)
+SUFFIX := $(if $(filter 1,$(PLANT)),-planted,$(if $(filter 1,$(DEBUG)),-debug))
 # The launcher decodes what this kernel writes by these.
 KERNEL_TABLES := $(GEN)/trace.json $(GEN)/syscalls.json
 

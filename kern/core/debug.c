@@ -11,6 +11,7 @@ u32 debug_flags;
 static const struct { const char *word; enum debug_flag flag; } words[] = {
 	{ "trace", DEBUG_TRACE }, { "strace", DEBUG_STRACE }, { "verify", DEBUG_VERIFY }, { "audit", DEBUG_AUDIT },
 	{ "metrics", DEBUG_METRICS },
+	{ "crash", DEBUG_CRASH },
 };
 
 static void debug_word(const char *word)

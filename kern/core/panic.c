@@ -1,22 +1,34 @@
 /*
- * The end of the kernel.  Uses nothing that can be broken: no locks, no heap,
- * no log; text goes out by polled serial.  The first CPU here reports, the
- * others are stopped; a second fault in the report ends it at once.
+ * The end of the kernel.  Uses nothing that can be broken: no locks, no heap, no log; text goes
+ * out by polled serial, from a stack that nothing else uses.  The first CPU here reports, the
+ * others are stopped.  The report is a list of parts: one that faults is given up,
+ * and the rest is made from the top of the stack again.
  */
+#include <arch/context.h>
 #include <arch/cpu.h>
 #include <arch/machine.h>
 #include <arch/smp.h>
 #include <arch/trap.h>
 #include <base/fmt.h>
+#include <base/string.h>
 #include <core/clock.h>
 #include <core/cmdline.h>
+#include <core/crash.h>
 #include <core/panic.h>
 #include <core/percpu.h>
 
+#include "crash_steps.h"
+
 i32 panic_timeout;
+u64 panic_fault_addr;
 void (*panic_flush_hook)(void);
 static u32 panic_cpu;			/* atomic: reporting CPU + 1, 0: none */
-MUST_USE int kernel_read_u64_nofault(u64 addr, u64 *out);
+
+/* All of these: the reporting CPU. */
+static struct crash_report report;
+static u32 part;			/* of the report that is under way */
+static bool reporting;			/* report is filled in: a fault from now on is one of its parts */
+static u8 panic_stack[16384] ALIGNED(16);
 
 void panic_read_cmdline(void)
 {
@@ -36,44 +48,6 @@ static void out(const char *s)
 	}
 }
 
-static PRINTF_LIKE(1, 2) void outf(const char *fmt, ...)
-{
-	char line[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	fmt_vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	out(line);
-}
-
-/* back: addr is a return address, which may lie just behind its function. */
-static void out_symbol(u64 addr, u32 back)
-{
-	u64 off;
-	const char *name = symbol_lookup(addr - back, &off);
-
-	if (name)
-		outf(" [<%016llx>] %s+%#llx\n", (unsigned long long)addr, name, (unsigned long long)off + back);
-	else
-		outf(" [<%016llx>]\n", (unsigned long long)addr);
-}
-
-void panic_backtrace(u64 fp, u32 depth)
-{
-	for (u32 i = 0; i < depth && fp && !(fp & 7); i++) {
-		u64 next, ret;
-
-		if (fp < 0xffff800000000000ull || kernel_read_u64_nofault(fp, &next) ||
-		    kernel_read_u64_nofault(fp + 8, &ret) || !ret)
-			return;
-		out_symbol(ret, 1);
-		if (next <= fp)
-			return;
-		fp = next;
-	}
-}
-
 static NORETURN void finish(void)
 {
 	if (panic_timeout > 0) {
@@ -88,6 +62,78 @@ static NORETURN void finish(void)
 	cpu_halt_forever();
 }
 
+/* --- the parts ------------------------------------------------------------- */
+
+static void print_head(struct crash_report *r)
+{
+	out("\nKernel panic - not syncing: ");
+	out(r->reason);
+	out("\n");
+}
+
+static void print_text(struct crash_report *r)
+{
+	crash_print_text(r, out);
+}
+
+static void print_json(struct crash_report *r)
+{
+	crash_print_json(r, out);
+}
+
+static void walk_stack(struct crash_report *r)
+{
+	r->frames[r->nframes++] = r->regs.rip;
+	crash_walk(r, r->regs.rbp, trapframe_is_user(&r->regs));
+}
+
+/* The reason is out before anything is gathered; what was gathered goes out in two forms. */
+static bool run_part(u32 n)
+{
+	static const crash_step first[] = { print_head, walk_stack }, last[] = { print_text, print_json };
+
+	if (n < ARRAY_LEN(first)) {
+		first[n](&report);
+		return true;
+	}
+	n -= ARRAY_LEN(first);
+	if (n < CRASH_STEPS_MAX) {
+		(void)crash_step_run(&report, n);
+		return true;
+	}
+	n -= CRASH_STEPS_MAX;
+	if (n >= ARRAY_LEN(last))
+		return false;
+	last[n](&report);
+	return true;
+}
+
+static NORETURN void run_parts(void)
+{
+	while (run_part(part++))
+		;
+	finish();
+}
+
+static NORETURN void start_report(void)
+{
+	reporting = true;
+	arch_call_on_stack(panic_stack + sizeof(panic_stack), run_parts);
+}
+
+/* A fault inside the report: that part is over. */
+static NORETURN void next_part(void)
+{
+	static u32 faults;
+
+	if (!reporting || ++faults > 16) {
+		out("\nfault inside the panic report\n");
+		finish();
+	}
+	report.nfailed++;
+	arch_call_on_stack(panic_stack + sizeof(panic_stack), run_parts);
+}
+
 /* Returns on the first CPU that comes here, for the first time. */
 static void claim(void)
 {
@@ -98,39 +144,39 @@ static void claim(void)
 		arch_stop_others();
 		if (panic_flush_hook)
 			panic_flush_hook();
+		report.cpu = cpu_id();
 		return;
 	}
-	if (none == me) {
-		out("\nfault inside the panic report\n");
-		finish();
-	}
+	if (none == me)
+		next_part();
 	cpu_halt_forever();
 }
 
-static void out_registers(const struct trapframe *tf)
+static char notes[CRASH_NOTES];
+static u32 notes_len;			/* of the CPU that is about to panic: others are late */
+
+void panic_note(const char *fmt, ...)
 {
-	outf("CPU: %u  rip: %016llx  rsp: %016llx  rflags: %08llx  error: %llx\n", cpu_id(),
-	     (unsigned long long)tf->rip, (unsigned long long)tf->rsp, (unsigned long long)tf->rflags,
-	     (unsigned long long)tf->orig_rax);
-	outf("rax: %016llx rbx: %016llx rcx: %016llx\n", (unsigned long long)tf->rax, (unsigned long long)tf->rbx,
-	     (unsigned long long)tf->rcx);
-	outf("rdx: %016llx rsi: %016llx rdi: %016llx\n", (unsigned long long)tf->rdx, (unsigned long long)tf->rsi,
-	     (unsigned long long)tf->rdi);
-	outf("rbp: %016llx r8:  %016llx r9:  %016llx\n", (unsigned long long)tf->rbp, (unsigned long long)tf->r8,
-	     (unsigned long long)tf->r9);
-	outf("r10: %016llx r11: %016llx r12: %016llx\n", (unsigned long long)tf->r10, (unsigned long long)tf->r11,
-	     (unsigned long long)tf->r12);
-	outf("r13: %016llx r14: %016llx r15: %016llx\n", (unsigned long long)tf->r13, (unsigned long long)tf->r14,
-	     (unsigned long long)tf->r15);
-	outf("cs: %llx ss: %llx\n", (unsigned long long)tf->cs, (unsigned long long)tf->ss);
+	u32 room = sizeof(notes) - notes_len, n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	n = (u32)fmt_vsnprintf(notes + notes_len, room, fmt, ap);
+	va_end(ap);
+	if (n + 2 > room) {
+		notes[notes_len] = 0;
+		return;
+	}
+	notes_len += n;
+	notes[notes_len++] = '\n';
+	notes[notes_len] = 0;
 }
 
-static void out_reason(const char *fmt, va_list ap)
+static void note_reason(const char *kind, const char *fmt, va_list ap)
 {
-	char reason[256];
-
-	fmt_vsnprintf(reason, sizeof(reason), fmt, ap);
-	outf("\nKernel panic - not syncing: %s\n", reason);
+	report.kind = kind;
+	fmt_vsnprintf(report.reason, sizeof(report.reason), fmt, ap);
+	memcpy(report.notes, notes, sizeof(notes));
 }
 
 void panic(const char *fmt, ...)
@@ -139,11 +185,13 @@ void panic(const char *fmt, ...)
 
 	claim();
 	va_start(ap, fmt);
-	out_reason(fmt, ap);
+	note_reason("panic", fmt, ap);
 	va_end(ap);
-	outf("CPU: %u\nCall trace:\n", cpu_id());
-	panic_backtrace((u64)__builtin_frame_address(0), 32);
-	finish();
+	report.regs.rip = (u64)__builtin_return_address(0);
+	report.regs.rbp = *(u64 *)__builtin_frame_address(0);
+	report.regs.rsp = (u64)__builtin_frame_address(0) + 16;
+	report.regs.rflags = cpu_flags();
+	start_report();
 }
 
 void panic_trap(struct trapframe *tf, const char *fmt, ...)
@@ -152,13 +200,12 @@ void panic_trap(struct trapframe *tf, const char *fmt, ...)
 
 	claim();
 	va_start(ap, fmt);
-	out_reason(fmt, ap);
+	note_reason("panic", fmt, ap);
 	va_end(ap);
-	out_registers(tf);
-	out("Call trace:\n");
-	out_symbol(tf->rip, 0);
-	panic_backtrace(tf->rbp, 32);
-	finish();
+	report.regs = *tf;
+	report.pc_exact = true;
+	report.fault_addr = panic_fault_addr;
+	start_report();
 }
 
 void panic_boot(const char *fmt, ...)
@@ -167,8 +214,9 @@ void panic_boot(const char *fmt, ...)
 
 	claim();
 	va_start(ap, fmt);
-	out_reason(fmt, ap);
+	note_reason("panic", fmt, ap);
 	va_end(ap);
+	print_head(&report);
 	finish();
 }
 

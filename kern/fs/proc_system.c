@@ -11,6 +11,8 @@
 #include <mem/mem.h>
 #include <mem/block.h>
 #include <vm/huge.h>
+#include <vm/audit.h>
+#include <vm/verify.h>
 #include "proc_priv.h"
 
 #define PROC_MAGIC 0x9fa0u
@@ -422,8 +424,19 @@ static int absent_show(struct seq *s, void *node)
 	return 0;
 }
 
+static int proof_show(struct seq *s, void *node)
+{
+	seq_printf(s, "audit_spaces %llu\naudit_tables %llu\naudit_entries %llu\naudit_counts %llu\naudit_frames %llu\n"
+		      "audit_pending %llu\n", LLU(audit_stats.spaces), LLU(audit_stats.tables), LLU(audit_stats.entries),
+		   LLU(audit_stats.counts), LLU(audit_stats.frames), LLU(audit_stats.pending));
+	seq_printf(s, "verify_spaces %llu\nverify_pages %llu\nverify_kept %llu\n", LLU(verify_stats.spaces),
+		   LLU(verify_stats.pages), LLU(verify_stats.kept));
+	return 0;
+}
+
 static struct synth_entry saker_entries[] = {
-	FILE_ENTRY("syscalls", 0444, absent_show), FILE_ENTRY("metrics", 0444, proc_metrics_show), { .name = NULL },
+	FILE_ENTRY("proof", 0444, proof_show), FILE_ENTRY("syscalls", 0444, absent_show),
+	FILE_ENTRY("metrics", 0444, proc_metrics_show), { .name = NULL },
 };
 
 /* --- links -------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <arch/upcall.h>
 #include <core/clock.h>
 #include <core/cmdline.h>
+#include <core/crash.h>
 #include <core/debug.h>
 #include <core/log.h>
 #include <core/outbox.h>
@@ -28,6 +29,8 @@
 #include <sched/sched.h>
 #include <vfs/vfs.h>
 #include <vm/aspace.h>
+#include <vm/audit.h>
+#include <vm/verify.h>
 #include "init.h"
 
 static struct bootinfo *boot;
@@ -51,6 +54,8 @@ static void boot_thread(void *arg)
 	log_info("smp: %u of %u CPUs run", cpus, cpu_count());
 	vdso_init();
 	arch_init_memory_release(mem_free_boot_range);
+	audit_init();
+	verify_init();
 	dev_init();
 	init_mount_root();
 	init_unpack_initramfs(boot);
@@ -82,6 +87,7 @@ void kernel_main(struct bootinfo *bi)
 	procfs_syscall_totals = syscall_totals;
 	syscall_metrics_init();
 	profile_start_cpu();
+	crash_step_add(syscall_crash_step);
 	procfs_init();
 	sysfs_init();
 	devfs_init();

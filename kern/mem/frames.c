@@ -244,11 +244,21 @@ bool frames_online_next(void)
 	return false;
 }
 
-bool pfn_valid(pfn_t f)
+u64 page_frames_end(void)
+{
+	return frames_ram[frames_nram - 1].end;
+}
+
+bool page_chunk_online(pfn_t f)
 {
 	u64 c = f.v >> FRAMES_CHUNK_SHIFT;
 
-	if (c >= frames_nchunks || !bitmap_test(chunk_online, c))
+	return c < frames_nchunks && bitmap_test(chunk_online, c);
+}
+
+bool pfn_valid(pfn_t f)
+{
+	if (!page_chunk_online(f))
 		return false;
 	for (u32 i = 0; i < frames_nram; i++)
 		if (f.v >= frames_ram[i].start && f.v < frames_ram[i].end)

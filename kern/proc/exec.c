@@ -11,6 +11,8 @@
 #include <core/trace.h>
 #include <proc/profile.h>
 #include <proc/ptrace.h>
+#include <vm/audit.h>
+#include <vm/verify.h>
 #include "exec.h"
 
 __attribute__((weak)) u32 sysctl_randomize_va_space = 2;
@@ -212,6 +214,8 @@ static int commit(struct exec_ctx *x)
 		ctx_drop(x);
 		process_exit_group(SIGSEGV);
 	}
+	verify_exec(self->thread.aspace);
+	audit_space(self->thread.aspace, "exec");
 	arch_exec_reset(&self->thread.arch, entry, sp);
 	return 0;
 }

@@ -199,6 +199,8 @@ void rlimit_apply_task(struct task *t, struct process *p);
 void rlimit_apply_aspace(struct aspace *as, struct process *p);
 bool process_user_add(struct task *t);
 void oom_init(void);
+void proc_prove_init(void);
+void proc_crash_report(struct task *self, u32 sig);	/* debug=crash; no lock held */
 void signalfd_init(void);
 void process_run_init_entry(struct task *self);
 MUST_USE int pidfd_create(struct process *p, u32 flags, struct file **out);

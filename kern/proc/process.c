@@ -458,4 +458,5 @@ void proc_init(void)
 	signalfd_init();
 	oom_init();
 	exec_init();
+	proc_prove_init();
 }

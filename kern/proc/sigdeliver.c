@@ -7,6 +7,7 @@
 #include <arch/upcall.h>
 #include <arch/usercopy.h>
 #include <core/trace.h>
+#include <core/debug.h>
 #include "ptrace.h"
 
 #define NR_RESTART_SYSCALL 219u
@@ -282,6 +283,11 @@ bool signal_next(struct task *self, struct ksignal *ks)
 			continue;
 		}
 		log_fatal(self, sig);
+		if (debug_on(DEBUG_CRASH) && SIGBIT(sig) & SIG_SYNC_MASK) {
+			spin_unlock_irq(&p->sig_lock, irq);
+			proc_crash_report(self, sig);
+			irq = spin_lock_irq(&p->sig_lock);
+		}
 		DISCARD(signal_kill_group_locked(p, (i32)sig));	/* false: somebody else was first */
 	}
 	signal_recalc(self);

@@ -13,6 +13,7 @@
 #include <base/bitmap.h>
 #include <core/clock.h>
 #include <vm/aspace.h>
+#include <vm/verify.h>
 
 struct image {
 	u64 npages;			/* frames still owned; vn->lock to change */
@@ -151,6 +152,8 @@ int ramfs_file_set_image(struct vnode *vn, u64 phys, u64 size, u64 limit)
 		return err;
 	}
 	adopt_frames(im, npages - (im->tail ? 1 : 0));
+	for (u64 i = 0; unlikely(debug_flags & DEBUG_VERIFY) && i < npages; i++)
+		verify_keep_page(image_page(im, i));
 	vn->priv = im;
 	vn->object.size = size;
 	vn->object.backing_size = size;

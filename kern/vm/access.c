@@ -17,6 +17,16 @@ int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out)
 	return 0;
 }
 
+int aspace_area_peek(struct aspace *as, u64 addr, struct area *out)
+{
+	struct area *a = area_find(as, addr);
+
+	if (!a)
+		return -ENOENT;
+	*out = *a;
+	return 0;
+}
+
 int aspace_area_hold(struct aspace *as, u64 addr, struct area *out)
 {
 	GUARD_SHARED(&as->lock);

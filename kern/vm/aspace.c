@@ -9,6 +9,8 @@
 #include <arch/cpu.h>
 #include <base/bitmap.h>
 #include <sched/sched.h>
+#include <vm/audit.h>
+#include <vm/verify.h>
 
 #include "vm.h"
 
@@ -78,6 +80,8 @@ struct aspace *aspace_create(void)
 	}
 	as->root = page_to_pfn(root);
 	set_defaults(as);
+	if (debug_on(DEBUG_AUDIT))
+		audit_link_space(as);
 	return as;
 }
 
@@ -92,6 +96,8 @@ void aspace_put(struct aspace *as)
 	if (!ref_put(&as->refs))
 		return;
 	VERIFY(!as->areas.root && !pfn_to_page(as->root)->used);	/* inv. S2 */
+	if (debug_on(DEBUG_AUDIT))
+		audit_unlink_space(as);
 	pgtable_root_free(pfn_to_page(as->root));
 	if (as->cpus != &as->cpus_inline)
 		kfree(as->cpus);
@@ -136,6 +142,8 @@ void aspace_unuse(struct aspace *as)
 {
 	if (!atomic_dec_is_zero(&as->users))
 		return;
+	verify_exit(as);
+	audit_space(as, "exit");
 	aspace_teardown(as);
 	aspace_put(as);					/* inv. S1 */
 }
@@ -209,6 +217,8 @@ int aspace_fork(struct aspace *from, struct aspace **out)
 		aspace_unuse(to);
 		return err;
 	}
+	audit_space(from, "fork");
+	audit_space(to, "fork");
 	*out = to;
 	return 0;
 }

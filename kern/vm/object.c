@@ -2,6 +2,8 @@
  * The object as a whole: birth, death, holes, and shared anonymous memory,
  * which is an object that owns itself.
  */
+#include <vm/audit.h>
+
 #include "vm.h"
 
 
@@ -56,6 +58,8 @@ void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 
 	rwlock_init(&obj->lock, LR_VM_OBJECT);
 	spin_init(&obj->areas_lock, LR_VNODE_STATE);
 	list_init(&obj->areas);
+	if (debug_on(DEBUG_AUDIT))
+		audit_link_object(obj);
 }
 
 void vm_object_destroy(struct vm_object *obj)
@@ -66,6 +70,8 @@ void vm_object_destroy(struct vm_object *obj)
 	if (obj->root)
 		pagecache_drop(obj, 0, ~0ull >> PAGE_SHIFT);
 	VERIFY_CMP(obj->npages, ==, 0ull);
+	if (debug_on(DEBUG_AUDIT))
+		audit_unlink_object(obj);
 }
 
 void vm_object_get(struct vm_object *obj)

@@ -90,3 +90,15 @@ void pgtable_cache_drain(void)
 	while (c->nroots)
 		page_put(c->root[--c->nroots]);
 }
+
+void pgtable_for_each_spare(void (*fn)(struct page *t, void *arg), void *arg)
+{
+	for_each_cpu(cpu) {
+		struct table_cache *c = per_cpu_ptr(&table_cache, cpu);
+
+		for (u32 i = 0; i < c->ntables; i++)
+			fn(c->table[i], arg);
+		for (u32 i = 0; i < c->nroots; i++)
+			fn(c->root[i], arg);
+	}
+}

@@ -106,6 +106,7 @@ void pgtable_table_free(struct page *t);			/* all entries zero: never linked, or
 MUST_USE struct page *pgtable_root_alloc(void);
 void pgtable_root_free(struct page *root);			/* user half empty */
 u64 pgtable_cached(void);					/* zeroed tables that wait for their next use */
+void pgtable_for_each_spare(void (*fn)(struct page *t, void *arg), void *arg);	/* every CPU's; the machine is held */
 void pgtable_cache_drain(void);					/* this CPU's */
 /* The entry that points to va's leaf table or is its 2 MiB entry, or NULL.  *pd (optional): the directory it is in. */
 pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd);

@@ -22,6 +22,8 @@ with CMD's exit status.  Without CMD: a shell.
   --share HOST:GUEST       (no such device yet)
   --gdb                    wait for a debugger on TCP port 1234
   --log FILE               keep the kernel's log
+  --crash FILE             keep crash reports as JSON, one on a line
+  --core FILE              at the end, whatever it is, save the guest's memory for gdb
   --qemu STR               words added to QEMU's command line
 
 exit status: CMD's; 128+N killed by signal N; 127 not found; 126 not executable; 125 the kernel
@@ -29,7 +31,7 @@ panicked or never got as far as CMD (its log is on stderr); 124 timeout; 2 bad o
 Environment: SAKER_ACCEL replaces `auto`.
 """
 VALUES = {"rootfs", "smp", "mem", "accel", "machine", "kernel", "debug", "append", "timeout",
-          "share", "log", "qemu"}
+          "share", "log", "crash", "core", "qemu"}
 
 
 class Options:
@@ -49,6 +51,8 @@ class Options:
         self.share = None
         self.gdb = False
         self.log = None
+        self.crash = None
+        self.core = None
         self.qemu = ""
         self.command = []
         # Set by the commands that read the guest's memory: tools/saker/outbox.py.

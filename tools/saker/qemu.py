@@ -6,7 +6,7 @@ from .error import Fatal
 # microvm: ACPI for power-off and CPUs (GED), the RTC for the date; no PIC.  The PIT stays as the
 # one clock of known frequency; it costs nothing unless a kernel reads it.
 MACHINES = {"microvm": "microvm,acpi=on,pic=off,pit=on,rtc=on", "q35": "q35"}
-CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD = 3, 4, 5, 6
+CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD, MONITOR_FD = 3, 4, 5, 6, 7
 
 
 def find_program(name):
@@ -74,7 +74,8 @@ def tsc_khz(top):
 
 def kernel_line(options, accel, init):
     # panic=-1 restarts at once, and -no-reboot makes that the end of QEMU.
-    words = ["console=ttyS0", "quiet", "panic=-1", "saker.agent=ttyS1", f"rdinit={init}"]
+    # With --core the machine has to be there still.
+    words = ["console=ttyS0", "quiet", "panic=0" if options.core else "panic=-1", "saker.agent=ttyS1", f"rdinit={init}"]
     if accel == "tcg":
         khz = "1000000" if "icount" in options.qemu else tsc_khz(options.top)
         if khz:
@@ -107,6 +108,8 @@ def command_line(options, accel, init, initrd):
             "-device", "isa-serial,index=1,chardev=agent",
             "-kernel", options.kernel, "-initrd", initrd,
             "-append", kernel_line(options, accel, init), *ram]
+    if options.core:
+        argv += ["-chardev", f"socket,id=monitor,fd={MONITOR_FD}", "-mon", "chardev=monitor,mode=control"]
     if options.gdb:
         argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
     if options.qemu:

@@ -37,6 +37,10 @@ class Machine:
         if options.outbox:
             from .outbox import Outbox
             self.outbox = Outbox(options)
+        self.monitor = None
+        if options.core:
+            from .core import Monitor
+            self.monitor = Monitor()
         argv = qemu.command_line(options, accel, init, initrd)
         console, console_qemu = _socket.socketpair()
         agent, agent_qemu = _socket.socketpair()
@@ -47,6 +51,8 @@ class Machine:
             fds.append((initrd_fd, qemu.INITRD_FD))
         if self.outbox:
             fds.append((self.outbox.fd, qemu.RAM_FD))
+        if self.monitor:
+            fds.append((self.monitor.theirs.detach(), qemu.MONITOR_FD))
         self.pid = _spawn(argv, fds)
         for ours, _ in fds[1:]:
             os.close(ours)

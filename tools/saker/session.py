@@ -10,10 +10,11 @@ import select
 import signal
 import time
 
-from . import terminal, wire
+from . import crash, terminal, wire
 from .error import Fatal
 
 PANIC = re.compile(rb"(?m)^(?:\[[ .0-9]+\] )?(?:Kernel panic|kernel panic|panic:|PANIC)")
+PANIC_END = b"---[ end Kernel panic"
 PANIC_GRACE = 2.0      # for the rest of the report, where the machine does not end by itself
 LOG_KEPT = 1 << 20
 QUEUE_FULL = 1 << 18
@@ -59,6 +60,7 @@ class Session:
         self.reader = wire.Reader()
         self.log = bytearray()
         self.log_file = None
+        self.reports = None
         self.panic_at = None
         self.errors = b""
         self.tx = bytearray()
@@ -211,6 +213,8 @@ class Session:
             return
         if self.log_file is not None:
             os.write(self.log_file, data)
+        if self.reports:
+            self.reports.feed(data)
         if self.options.debug and not self.options.debug_quiet:
             self.outputs[2].queue += data
         self.log += data
@@ -300,7 +304,8 @@ class Session:
         if self.ending is not None:
             return self.ending
         now = time.monotonic()
-        if self.panic_at is not None and now >= self.panic_at + PANIC_GRACE:
+        if self.panic_at is not None and (now >= self.panic_at + PANIC_GRACE or
+                                          PANIC_END in self.log[-64:]):
             return self.failed("the kernel panicked")
         if self.deadline is not None and now >= self.deadline:
             if self.options.timeout and self.deadline - self.options.timeout <= now:
@@ -320,6 +325,11 @@ class Session:
                                         os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             except OSError as error:
                 raise Fatal(f"--log {self.options.log}: {error.strerror}", 2) from None
+        if self.options.crash:
+            try:
+                self.reports = crash.Reports(open(self.options.crash, "wb"))
+            except OSError as error:
+                raise Fatal(f"--crash {self.options.crash}: {error.strerror}", 2) from None
         if self.options.gdb:
             self.say("waiting for a debugger: target remote :1234")
         self.signals_set_up()
@@ -329,6 +339,8 @@ class Session:
             while status is None:
                 self.step()
                 status = self.verdict()
+            if self.machine.monitor:
+                self.machine.monitor.save(self.options.core)
             self.flush_wire()
             self.machine.kill()
             self.read_outbox()
@@ -368,7 +380,7 @@ class Session:
                     break
         report = self.errors
         if not self.options.debug or self.options.debug_quiet:
-            report += self.log[-65536:].replace(b"\r\n", b"\n")
+            report += crash.without_json(self.log[-65536:].replace(b"\r\n", b"\n"))
         if report and not report.endswith(b"\n"):
             report += b"\n"
         if self.raw.on:

@@ -163,6 +163,7 @@ static NORETURN void kernel_fault_report(struct trapframe *tf, u64 addr, u64 hw)
 {
 	const char *what = hw & PF_FETCH ? "execute" : hw & PF_WRITE ? "write" : "read";
 
+	panic_fault_addr = addr;
 	if (addr < PAGE_SIZE)
 		panic_trap(tf, "kernel NULL pointer dereference: %s of %#llx", what, (unsigned long long)addr);
 	if (addr < USER_TOP)
@@ -207,6 +208,7 @@ static NORETURN void double_fault(struct trapframe *tf)
 	u64 addr = cr2_read();
 	const char *guard = cpu_area_guard_name(addr);
 
+	panic_fault_addr = addr;
 	if (guard)
 		panic_trap(tf, "kernel stack overflow: %s stack of CPU %u", guard, cpu_id());
 	if (addr + 2 * PAGE_SIZE > tf->rsp && addr < tf->rsp + 2 * PAGE_SIZE)

@@ -24,4 +24,6 @@ void syscall_metrics_init(void);		/* boot, after mem */
 /* Around a call; the value of enter goes to exit. */
 u64 syscall_metrics_enter(u32 nr);
 void syscall_metrics_exit(u32 nr, u64 start);
+struct crash_report;
+void syscall_crash_step(struct crash_report *r);	/* core/crash.h */
 const char *syscall_name(u32 nr);	/* NULL: no such number */

@@ -34,6 +34,12 @@ MUST_USE int arch_thread_init_user(struct arch_thread *at, void *stack_base, con
 /* Copies FPU state, TLS bases of the running thread to a new one (fork). */
 void arch_thread_copy_user_state(struct arch_thread *to, struct arch_thread *from_current);
 void arch_thread_destroy(struct arch_thread *at);	/* frees the FPU area */
+/* Leaves the current stack for good. */
+static inline NORETURN void arch_call_on_stack(void *top, void (*fn)(void))
+{
+	__asm__ volatile("xorl %%ebp, %%ebp; movq %0, %%rsp; call *%1" :: "r"(top), "r"(fn) : "memory");
+	__builtin_unreachable();
+}
 /* Saves prev, loads next; returns in next's context.  Interrupts off, run queue lock held over it. */
 void arch_switch(struct arch_thread *prev, struct arch_thread *next);
 /* exec: clean registers, FPU defaults, TLS bases zero; user mode starts at ip with sp. */

@@ -24,6 +24,13 @@ static inline bool irq_enabled(void)
 	__asm__ volatile("pushfq; popq %0" : "=r"(f));
 	return f & 0x200;
 }
+static inline u64 cpu_flags(void)
+{
+	u64 f;
+
+	__asm__ volatile("pushfq; popq %0" : "=r"(f));
+	return f;
+}
 static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
 /* In turn n of a waiting loop.  PAUSE leaves the emulated CPU's loop, and the guest, under some hypervisors: not too often. */
 static inline void cpu_spin(u32 n)

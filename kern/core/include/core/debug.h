@@ -13,6 +13,7 @@ enum debug_flag {
 	DEBUG_VERIFY = 1u << 2,		/* pages mapped by exec against their files */
 	DEBUG_METRICS = 1u << 4,	/* system calls by number, with their time: /proc/saker/metrics */
 	DEBUG_AUDIT  = 1u << 3,		/* areas, entries, counts: at exec, fork and exit */
+	DEBUG_CRASH  = 1u << 5,		/* a report for each program that dies of a fault */
 };
 
 extern u32 debug_flags;

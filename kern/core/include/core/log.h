@@ -26,12 +26,14 @@ struct log_sink {
 };
 void log_sink_add(struct log_sink *sink);
 
+#define LOG_TEXT_MAX 256u
+
 struct log_record {
 	u64 seq;		/* consecutive from 0 */
 	u64 time_ns;
 	u32 level;
 	u32 len;		/* bytes in text, no newline */
-	char text[256];
+	char text[LOG_TEXT_MAX];
 };
 /* Copies record seq or the next that still exists.  0, or -ENOENT when there is none yet. */
 MUST_USE int log_read(u64 seq, struct log_record *out);

@@ -13,8 +13,9 @@ struct trapframe;
 NORETURN void panic_trap(struct trapframe *tf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One clear line without a backtrace, then the same end: for boot failures that are not bugs. */
 NORETURN void panic_boot(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* Prints up to depth frames of the stack at frame pointer fp, symbolised. */
-void panic_backtrace(u64 fp, u32 depth);
+extern u64 panic_fault_addr;	/* what panic_trap() reports as the fault address: set by the trap code of that CPU */
+/* Before panic(): a line that its report shows below the reason.  Any context; what does not fit is left out. */
+void panic_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Symbol that covers addr (table is embedded at link time); NULL outside the kernel's text. */
 const char *symbol_lookup(u64 addr, u64 *offset);
 void panic_read_cmdline(void);		/* panic=: the boot code calls it before anything can fail */

@@ -66,6 +66,8 @@ static inline pfn_t page_to_pfn(const struct page *pg) { return PFN((u64)(pg - p
 static inline paddr_t page_to_paddr(const struct page *pg) { return pfn_to_paddr(page_to_pfn(pg)); }
 static inline void *page_addr(const struct page *pg) { return mmu_phys_to_virt(page_to_paddr(pg)); }
 static inline struct page *page_of_addr(const void *direct) { return pfn_to_page(paddr_to_pfn(mmu_virt_to_phys(direct))); }
+u64 page_frames_end(void);			/* past the last frame number of RAM */
+bool page_chunk_online(pfn_t f);		/* its struct page is initialised, RAM or not */
 bool pfn_valid(pfn_t f);			/* RAM whose struct page is initialised (any frame ever allocated is) */
 
 #define PAGE_MAX_ORDER 10u			/* 4 MiB blocks */

@@ -83,6 +83,7 @@ struct aspace {
 	struct { struct vm_image *image; u64 bias; } images[2];
 	u32 dumpable;
 	u32 no_huge;			/* bool: PR_SET_THP_DISABLE; read anywhere */
+	struct list audit_link;		/* debug=audit: all spaces (audit_count.c) */
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
 };
 
@@ -143,6 +144,8 @@ void aspace_populate(struct aspace *as, u64 addr, u64 len);
 
 /* Copies the area that covers addr (or the next one above, exact == false) for /proc and checks.  -ENOENT. */
 MUST_USE int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out);
+/* As aspace_area_at(exact == false) with no lock: crash reports, when nobody runs any more. */
+MUST_USE int aspace_area_peek(struct aspace *as, u64 addr, struct area *out);
 /* As aspace_area_at(exact == false), with a reference on out->file (vm_file_hooks), which is the caller's to drop. */
 MUST_USE int aspace_area_hold(struct aspace *as, u64 addr, struct area *out);
 struct area_usage { u64 pss_dirty, pss_anon, pss_file, pss_shmem, rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, anon, huge, referenced, locked; };	/* bytes */

@@ -51,6 +51,7 @@ struct vm_object {
 	spinlock_t areas_lock;			/* rank VNODE_STATE; protocol in vm/rmap.c */
 	struct list areas GUARDED_BY(&areas_lock);	/* areas that map it, a forked space's after its parent's */
 	struct vm_image *image;				/* of the content as it is, with a reference (vm/image.h), or NULL.  image_lock */
+	struct list audit_link;		/* debug=audit: all objects (audit_count.c) */
 	void (*put_owner)(struct vm_object *obj);	/* drops the reference an area holds on the owner (vnode_put) */
 	void (*get_owner)(struct vm_object *obj);
 };

@@ -1,0 +1,8 @@
+/* Private to kern/plant: which fault plant= asks for. */
+#pragma once
+
+#include <base/attrs.h>
+
+bool plant_is(const char *name);
+/* As plant_is(), once: a fault is planted one time. */
+bool plant_once(const char *name);
