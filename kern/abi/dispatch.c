@@ -37,7 +37,7 @@ const char *syscall_name(u32 nr)
 static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 {
 	u64 started;
-	bool wanted = ptrace_syscall_enter(self);
+	bool watched = self->thread.flags & TF_TRACE, wanted = !watched || ptrace_syscall_enter(self);
 	u32 nr = (u32)tf->orig_rax;	/* the tracer may have changed it; -1: no call, rax is as it left it */
 
 	started = syscall_metrics_enter(nr);
@@ -48,7 +48,8 @@ static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 		tf->rax = (u64)syscall_absent(self, tf);
 	trace_syscall_call_end((i64)tf->rax);
 	syscall_metrics_exit(nr, started);
-	ptrace_syscall_exit(self);
+	if (READ_ONCE(self->thread.flags) & TF_TRACE)
+		ptrace_syscall_exit(self);
 	return (i64)tf->rax;
 }
 
@@ -59,7 +60,7 @@ i64 syscall_dispatch(struct trapframe *tf, u32 nr)
 	u32 pos;
 
 	self->syscall_nr = nr;
-	if (unlikely(READ_ONCE(self->thread.flags) & TF_TRACE))
+	if (unlikely(READ_ONCE(self->thread.flags) & (TF_TRACE | TF_SPANS)))
 		ret = dispatch_watched(self, tf);
 	else if (likely(nr < SYSCALL_COUNT))
 		ret = syscall_table[nr](self, tf);

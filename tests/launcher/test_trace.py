@@ -126,3 +126,14 @@ def diff():
         status, _, err = trace("--diff", "a.json", "/dev/null", top=top)
         equal(status, 2, "not a recording")
         holds("not a recording" in err, err)
+
+
+@case("trace: bench --spans accounts for at least 97 % of a row's instructions", only="saker")
+def account():
+    done = subprocess.run([SAKER, "bench", "--spans", "shell_noop"], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=240, check=False)
+    equal(done.returncode, 0, f"status; {done.stderr[-500:]!r}")
+    rows = {line.rsplit(None, 3)[0].strip(): line.split() for line in done.stdout.decode().splitlines()}
+    share = float(rows["sum"][-1].rstrip("%"))
+    holds(97 <= share <= 103, f"the spans add up to {share} %")
+    holds(int(rows["user mode"][-2]) > 10000 and int(rows["fork.vm"][-2]) > 1000, "rows")

@@ -15,6 +15,7 @@ Run CMD as `saker run` does, with the kernel's tracepoints on.  Writes a file th
   -e GROUPS       only these groups of tracepoints, as exec,fault (docs/tracepoints.md)
   -o FILE         the recording (trace.json)
   --flame FILE    also a flame graph of the spans, as SVG
+  --svg FILE      also a picture of the tracks
   --ring SIZE     memory for records per CPU (8M)
   --boot          from the start of the kernel, not only from CMD on
   --diff A B      compare two recordings
@@ -22,12 +23,14 @@ Run CMD as `saker run` does, with the kernel's tracepoints on.  Writes a file th
 The status is CMD's.  A run that ends in a crash is shown up to its end.
 """
 RING = "8M"
-VALUES = {"-e": "groups", "-o": "output", "--flame": "flame", "--ring": "ring"}
+VALUES = {"-e": "groups", "-o": "output", "--flame": "flame", "--svg": "svg",
+          "--ring": "ring"}
 
 
 class Wishes:
     def __init__(self):
         self.groups, self.output, self.flame, self.ring = None, "trace.json", None, RING
+        self.svg = None
         self.boot, self.diff = False, None
 
 
@@ -132,17 +135,20 @@ def analyse(recorder, table, boot):
 
 
 def report(options, wishes, recorder, table):
-    from . import flame, trace_json, trace_table
+    from . import flame, trace_json, trace_svg, trace_table
     timeline = analyse(recorder, table, wishes.boot)
     khz = recorder.khz or 1000000
     rows = trace_table.rows(timeline, khz)
     about = {"command": options.command, "tsc_khz": khz, "lost": recorder.lost, "rows": rows}
     try:
         trace_json.write(wishes.output, timeline, khz, about)
+        title = " ".join(options.command) or "shell"
         if wishes.flame:
             with open(wishes.flame, "w", encoding="utf-8") as file:
-                title = " ".join(options.command) or "shell"
                 file.write(flame.svg(flame_stacks(timeline, khz), title, "ns"))
+        if wishes.svg:
+            with open(wishes.svg, "w", encoding="utf-8") as file:
+                file.write(trace_svg.svg(timeline, khz, title))
     except OSError as error:
         raise Fatal(f"{error.filename}: {error.strerror}", 2) from None
     out = trace_table.text(rows)

@@ -87,7 +87,7 @@ struct task {
 	u64 set_child_tid;
 	u16 ioprio;				/* ioprio_set(2): class << 13 | level; inherited by fork */
 	/* Job control; sig_lock. */
-	u8 watched;				/* WATCH_*: why TF_TRACE is set; atomic */
+	u8 watched;				/* WATCH_*: why TF_TRACE or TF_SPANS is set; atomic */
 	u8 stop_work;				/* STOP_*: what it has to do before it goes on */
 	u8 halted;				/* HALT_*: sleeps until this is cleared */
 	bool stop_dequeued;			/* took a stop signal; a SIGCONT since then cancels it */

@@ -30,6 +30,7 @@ enum thread_state {
 #define TF_FATAL	(1u << 2)	/* proc: the thread is to die: interrupts THREAD_SLEEP_KILL too */
 #define TF_NOTIFY	(1u << 3)	/* proc: other work at return (restore mask, timers, ptrace) */
 #define TF_TRACE	(1u << 4)	/* abi: system-call entry and exit are watched (ptrace, strace) */
+#define TF_SPANS	(1u << 5)	/* abi: system calls are spans, or counted; the frame is not touched */
 
 #define SCHED_OTHER 0
 #define SCHED_FIFO  1
