@@ -23,6 +23,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --profile NAME    where a row's instructions go on Saker, by function
   --spans NAME      the same by the tracer's spans (rows that fork in each iteration)
   --no-floor        leave out the count of user instructions and events
+  --append STR      Saker's command line (exec_image=block)
   --list            the names
 """
 RUNS_TIME = 5
@@ -60,7 +61,7 @@ def parse(top, args):
     while args:
         word, args = args[0], args[1:]
         name, equals, value = word.partition("=")
-        if name in ("--against", "--kernel", "--runs", "--points", "--profile", "--spans") and not equals:
+        if name in ("--against", "--kernel", "--runs", "--points", "--profile", "--spans", "--append") and not equals:
             if not args:
                 raise Fatal(f"bench: {name} needs a value", 2)
             value, args = args[0], args[1:]
@@ -90,6 +91,8 @@ def parse(top, args):
             request.profile = value
         elif name == "--spans":
             request.spans = value
+        elif name == "--append":
+            machine.KERNELS["saker"] = (machine.KERNELS["saker"][0], value)
         elif word in rows + curves + ["rows", "curves", "boot"]:
             request.names.append(word)
         else:
