@@ -10,7 +10,7 @@
  *     (as->images), and in the image's own.  It owns no reference: the image owns
  *     its frames, one reference for each entry, two on a template, so that
  *     nobody can take himself for a template's sole owner.
- * I2  Entries of an image never have W.  A write copies the page as any private
+ * I2  A BORROWED entry never has W.  A write copies the page as any private
  *     write does; the image's frames never change but through the file.
  * I3  Areas are linked to the object before entries are, and the generation is
  *     compared under obj->lock shared when they are: rmap either finds them, or
@@ -224,7 +224,7 @@ static void enter(struct vm_image *im, struct aspace *as, const struct vm_image_
 	    (b->copied && pl->interp))				/* inv. I4 */
 		return;
 	space_hold(im, as, pl->bias);				/* inv. I1 */
-	if (b->ntables) {
+	if (b->ntables && !pl->interp) {			/* inv. I4 */
 		image_tables_plug(b, as);
 		return;
 	}
@@ -344,6 +344,8 @@ void vm_image_for_each_frame(void (*fn)(struct page *pg, u32 refs, void *arg), v
 				if (pte_live(e))
 					fn(pte_page(e), image_refs(e), arg);
 			}
+		for (u32 i = 0; b && i < b->ntables; i++)
+			image_table_owned(&b->tables[i], fn, arg);
 	}
 }
 

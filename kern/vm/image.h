@@ -8,6 +8,7 @@
 #include "vm.h"
 
 #define IMAGE_READY	8u			/* leaf tables of one place that wait for their next use */
+#define IMAGE_KEPT	16u			/* written pages that such a table keeps, filled anew */
 #define IMAGE_MAX_PAGES 16384u			/* of one image: what lies behind comes by faults */
 
 /* One area, addresses before the bias.  entries: one for each of its first nentries pages, absent where there is no frame. */
@@ -70,5 +71,7 @@ void image_tables_free(struct image_body *body);
 void image_tables_plug(struct image_body *body, struct aspace *as);
 /* as is being torn down: its ready leaves, as new, wait for their next use. */
 void image_tables_take_back(struct vm_image *im, struct aspace *as);
+/* fn for each frame that a waiting table owns.  image_lock held. */
+void image_table_owned(const struct image_table *t, void (*fn)(struct page *pg, u32 refs, void *arg), void *arg);
 /* Copies an area's entries into as's own tables. */
 void image_entries_copy(const struct image_area *ia, struct aspace *as, u64 bias);

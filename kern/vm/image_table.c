@@ -9,6 +9,11 @@
  * groups of entries change (leaf_touch); when its space is torn down with no
  * other user of the table, those alone are undone, and it waits for the next
  * exec.  Neither the copy nor the return touches a frame's count (inv. I1).
+ *
+ * A waiting table may own a few frames: private pages of .data and .bss that the
+ * last program wrote, filled anew, which saves the next the fault.  Programs
+ * alone: an interpreter's file may be written while it is mapped, and its
+ * untouched pages show that (inv. I4).
  */
 #include "image.h"
 
@@ -227,27 +232,84 @@ static struct page *unplug_ready(struct aspace *as, u64 va)
 	return leaf;
 }
 
-static void undo_four(pte_t *e, const pte_t *m)
+/* The writable area that va is in, if its page is told by the master: an entry, or zeros for want of one. */
+static const struct image_area *area_to_keep(const struct image_body *b, u64 va, pte_t m)
 {
-	for (u32 i = 0; i < 4; i++) {
+	for (u32 i = 0; i < b->nareas; i++) {
+		const struct image_area *ia = &b->areas[i];
+
+		if (va < ia->start || va >= ia->end || !(ia->flags & VM_WRITE))
+			continue;
+		return pte_live(m) || !ia->file || (ia->file_end && va >= ia->file_end) ? ia : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * A page that this program wrote will be written by the next: it stays, with its first content again.  If that one does
+ * not write it (the processor would have set the dirty bit), it goes.  Whoever else may have written is not asked:
+ * a page that stays is made anew in any case.
+ */
+static bool keep_page(const struct image_body *b, u64 va, pte_t *e, pte_t m)
+{
+	const struct image_area *ia;
+	struct page *pg;
+
+	if (!pte_live(*e) || !pte_dirty(*e) || pte_is_shared(*e) || !pte_sole_owner(*e))
+		return false;
+	ia = area_to_keep(b, va, m);
+	if (!ia)
+		return false;
+	const struct area like = { .flags = ia->flags };
+
+	pg = pte_page(*e);
+	if (pte_live(m))
+		memcpy(page_addr(pg), page_addr(pte_page(m)), PAGE_SIZE);
+	else
+		memset(page_addr(pg), 0, PAGE_SIZE);
+	e->v = pgtable_entry_for(&like, pg, true).v & ~PTE_DIRTY;
+	return true;
+}
+
+/* Entries [i, i + 4) as the master has them, or pages of their own that are as new: how many of these. */
+static u32 undo_four(const struct image_body *b, const struct image_table *t, struct page *leaf, u32 i, u32 room)
+{
+	pte_t *e = table_entries(leaf);
+	const pte_t *m = table_entries(t->master);
+	u32 kept = 0;
+
+	for (u32 end = i + 4; i < end; i++) {
 		if (e[i].v == m[i].v)
 			continue;
+		if (kept < room && keep_page(b, t->base + i * PAGE_SIZE, &e[i], m[i])) {
+			struct leaf_count *count = leaf_count(leaf);
+
+			if (pte_live(m[i]))
+				count->n[pte_kind(m[i])]--;
+			count->n[KIND_ANON]++;
+			leaf->used += !pte_live(m[i]);
+			leaf->private |= groups_touching(i, i + 1);
+			leaf_touch(leaf, i, i + 1);
+			kept++;
+			continue;
+		}
 		if (pte_live(e[i]) && pte_owns(e[i]))
 			page_put(pte_page(e[i]));
 		e[i].v = m[i].v;
 	}
+	return kept;
 }
 
-static void undo(struct page *leaf, const struct page *master)
+static void undo(const struct image_body *b, const struct image_table *t, struct page *leaf)
 {
-	pte_t *e = table_entries(leaf);
-	const pte_t *m = page_addr(master);
+	const pte_t *e = table_entries(leaf), *m = table_entries(t->master);
+	u32 touched = leaf->touched, kept = 0;
 
-	for (u32 touched = leaf->touched; touched; touched &= touched - 1)
+	note_as_new(leaf, t->master);
+	for (; touched; touched &= touched - 1)
 		for (u32 i = (u32)__builtin_ctz(touched) * TOUCH_GROUP, end = i + TOUCH_GROUP; i < end; i += 4)
 			if ((e[i].v ^ m[i].v) | (e[i + 1].v ^ m[i + 1].v) | (e[i + 2].v ^ m[i + 2].v) | (e[i + 3].v ^ m[i + 3].v))
-				undo_four(e + i, m + i);
-	note_as_new(leaf, master);
+				kept += undo_four(b, t, leaf, i, IMAGE_KEPT - kept);
 }
 
 void image_tables_take_back(struct vm_image *im, struct aspace *as)
@@ -260,7 +322,7 @@ void image_tables_take_back(struct vm_image *im, struct aspace *as)
 
 		if (!leaf)
 			continue;
-		undo(leaf, t->master);
+		undo(b, t, leaf);
 		spin_lock(&image_lock);
 		if (im->obj && t->nready < IMAGE_READY)
 			t->ready[t->nready++] = MOVE(leaf);
@@ -268,4 +330,15 @@ void image_tables_take_back(struct vm_image *im, struct aspace *as)
 		if (leaf)
 			pgtable_leaf_drop(leaf);
 	}
+}
+
+void image_table_owned(const struct image_table *t, void (*fn)(struct page *pg, u32 refs, void *arg), void *arg)
+{
+	for (u32 k = 0; k < t->nready; k++)
+		for (u32 i = 0; i < TABLE_ENTRIES; i++) {
+			pte_t e = table_entries(t->ready[k])[i];
+
+			if (pte_live(e) && pte_owns(e))
+				fn(pte_page(e), 1, arg);
+		}
 }
