@@ -169,7 +169,7 @@ static void usage_tail(struct seq *s, const struct area_usage *u)
 	kb_line(s, "LazyFree:", 0);
 	kb_line(s, "AnonHugePages:", u->huge);
 	kb_line(s, "ShmemPmdMapped:", 0);
-	kb_line(s, "FilePmdMapped:", 0);
+	kb_line(s, "FilePmdMapped:", u->file_huge);
 	kb_line(s, "Shared_Hugetlb:", 0);
 	seq_printf(s, "Private_Hugetlb: %7u kB\n", 0);
 	kb_line(s, "Swap:", 0);

@@ -39,6 +39,7 @@ void exec_init(void)
 {
 	static const struct { const char *word; enum vm_image_form form; } forms[] = {
 		{ "off", IMAGE_OFF }, { "block", IMAGE_BLOCK }, { "tables", IMAGE_TABLES },
+		{ "huge", IMAGE_HUGE },
 	};
 	enum vm_image_form form = IMAGE_TABLES;
 	char word[16];

@@ -172,6 +172,8 @@ static void usage_add_huge(struct area_usage *u, pte_t e)
 
 	if (pte_kind(e) == KIND_ANON)
 		u->huge += HUGE_SIZE;
+	else
+		u->file_huge += HUGE_SIZE;			/* an exec image's */
 	if (block_is_whole(head)) {
 		usage_add(u, e, head, block_frame_refs(head, 0), HUGE_SIZE);
 		return;

@@ -160,7 +160,7 @@ static u64 image_shrink(struct mem_shrinker *s, u64 want)
 		const struct image_body *b = im->body;
 
 		for (u32 i = 0; b && i < b->ntables; i++)
-			freed += 1 + b->tables[i].nready;
+			freed += pte_live(b->tables[i].huge) ? HUGE_SIZE / PAGE_SIZE : 1 + b->tables[i].nready;
 		vm_image_put(im);
 		freed++;
 	}
@@ -342,7 +342,7 @@ void vm_image_for_each_frame(void (*fn)(struct page *pg, u32 refs, void *arg), v
 				pte_t e = b->areas[i].entries[k];
 
 				if (pte_live(e))
-					fn(pte_page(e), image_refs(e), arg);
+					fn(pte_page(e), pte_huge(e) ? 1 : image_refs(e), arg);
 			}
 		for (u32 i = 0; b && i < b->ntables; i++)
 			image_table_owned(&b->tables[i], fn, arg);

@@ -1,6 +1,6 @@
 /*
- * Private to the three files of exec images: image.c (life, lookup, mapping),
- * image_build.c (learning areas, collecting pages), image_table.c (leaf tables).
+ * Private to the files of exec images: image.c (life, lookup, mapping), image_build.c
+ * (learning areas, collecting pages), image_table.c (leaf tables), image_huge.c.
  */
 #pragma once
 
@@ -22,9 +22,10 @@ struct image_area {
 	pte_t *entries;
 };
 
-/* The leaf table of 2 MiB at base, for an image that goes where its headers say. */
+/* The leaf table of 2 MiB at base, or its 2 MiB entry, for an image that goes where its headers say. */
 struct image_table {
 	u64 base;
+	pte_t huge;				/* of a block that the image owns; master is NULL */
 	struct page *master;			/* never changed but by rmap; plugged in itself if shared, else copied */
 	bool shared;				/* no writable area here */
 	u32 nready;				/* image_lock */
@@ -37,7 +38,7 @@ struct image_body {
 	u64 npages, wanted;			/* frames it has, and would have if every page had been at hand */
 	u64 cached;				/* obj->npages at that time */
 	u32 nareas, ntables;
-	bool copied;				/* frames are an assembled block's */
+	bool copied;				/* some frames are copies (inv. I4) */
 	struct image_table *tables;
 	struct image_area areas[];
 };
@@ -54,8 +55,13 @@ struct vm_image {
 	void (*free_plan)(void *plan);
 };
 
-/* Inv. I1. */
-static inline u32 image_refs(pte_t e) { return pte_kind(e) == KIND_ANON ? 2 : 1; }
+/* References that the image holds for an entry (inv. I1).  PTE_HUGE there: the frame is part of a block, which has its own. */
+static inline u32 image_refs(pte_t e)
+{
+	if (!pte_live(e) || pte_huge(e))
+		return 0;
+	return pte_kind(e) == KIND_ANON ? 2 : 1;
+}
 
 extern spinlock_t image_lock;
 extern enum vm_image_form image_form;
@@ -75,3 +81,7 @@ void image_tables_take_back(struct vm_image *im, struct aspace *as);
 void image_table_owned(const struct image_table *t, void (*fn)(struct page *pg, u32 refs, void *arg), void *arg);
 /* Copies an area's entries into as's own tables. */
 void image_entries_copy(const struct image_area *ia, struct aspace *as, u64 bias);
+
+/* image_huge.c: a copy of the 2 MiB at base as one entry; .v == 0: not all of it is one read-only area's, or no block. */
+pte_t image_huge_build(struct image_body *body, u64 base);
+void image_huge_plug(const struct image_table *t, struct aspace *as);

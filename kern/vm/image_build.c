@@ -24,7 +24,7 @@ void image_body_free(struct image_body *b)
 		struct image_area *ia = &b->areas[i];
 
 		for (u32 k = 0; k < ia->nentries; k++)
-			for (u32 n = pte_live(ia->entries[k]) ? image_refs(ia->entries[k]) : 0; n; n--)
+			for (u32 n = image_refs(ia->entries[k]); n; n--)
 				page_put(pte_page(ia->entries[k]));
 		kfree(ia->entries);
 	}

@@ -82,6 +82,11 @@ bool image_tables_build(struct image_body *b)
 		struct image_table *t = &b->tables[b->ntables];
 
 		t->base = base;
+		t->huge = image_form == IMAGE_HUGE ? image_huge_build(b, base) : (pte_t){ 0 };
+		if (pte_live(t->huge)) {
+			b->ntables++;
+			continue;
+		}
 		t->shared = !writable_in(b, base, base + HUGE_SIZE);
 		t->master = pgtable_table_alloc();
 		if (!t->master)
@@ -100,7 +105,10 @@ void image_tables_free(struct image_body *b)
 
 		while (t->nready)
 			pgtable_leaf_drop(t->ready[--t->nready]);
-		pgtable_leaf_drop(t->master);
+		if (pte_live(t->huge))
+			block_put(pte_page(t->huge));
+		else
+			pgtable_leaf_drop(t->master);
 	}
 	kfree(b->tables);
 }
@@ -171,8 +179,13 @@ void image_tables_plug(struct image_body *b, struct aspace *as)
 {
 	for (u32 i = 0; i < b->ntables; i++) {
 		struct image_table *t = &b->tables[i];
-		struct page *leaf = t->shared ? page_get(t->master) : ready_table(t);
+		struct page *leaf;
 
+		if (pte_live(t->huge)) {
+			image_huge_plug(t, as);
+			continue;
+		}
+		leaf = t->shared ? page_get(t->master) : ready_table(t);
 		if (leaf && plug(as, t->base, leaf, t->shared))
 			pgtable_leaf_drop(leaf);
 	}
@@ -318,7 +331,7 @@ void image_tables_take_back(struct vm_image *im, struct aspace *as)
 
 	for (u32 i = 0; i < b->ntables; i++) {
 		struct image_table *t = &b->tables[i];
-		struct page *leaf = t->shared || !READ_ONCE(im->obj) ? NULL : unplug_ready(as, t->base);
+		struct page *leaf = t->shared || pte_live(t->huge) || !READ_ONCE(im->obj) ? NULL : unplug_ready(as, t->base);
 
 		if (!leaf)
 			continue;

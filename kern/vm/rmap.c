@@ -29,6 +29,7 @@ struct rmap {
 	bool cows;
 	u32 npages;
 	bool cleared;
+	struct page *block;		/* of a 2 MiB entry: ends the batch */
 	struct page *pages[RMAP_BATCH];
 };
 
@@ -55,6 +56,9 @@ static void flush_mappers(struct rmap *r)
 			tlb_flush(a->as, start, end);
 	for (u32 i = 0; i < r->npages; i++)
 		page_put(r->pages[i]);
+	if (r->block)
+		block_put(r->block);
+	r->block = NULL;
 	r->npages = 0;
 	r->cleared = false;
 }
@@ -85,21 +89,37 @@ static u64 rmap_leaf(struct rmap *r, struct aspace *as, struct page *leaf, u64 v
 	return stop;
 }
 
+/* A 2 MiB entry goes as a whole, whatever the range and the frame wanted: its pages are copies of the file's (image_huge.c). */
+static void rmap_huge(struct rmap *r, struct aspace *as, u64 va)
+{
+	struct page *pd;
+	pte_t *dir = pgtable_dir_slot(as, va, &pd);
+
+	r->block = pte_page(huge_clear(as, pd, dir));
+	r->cleared = true;
+}
+
+static bool rmap_full(const struct rmap *r) { return r->npages == RMAP_BATCH || r->block; }
+
 static u64 rmap_some(struct rmap *r, struct aspace *as, u64 va, u64 end)
 {
-	struct page *leaf;
+	pte_t *dir;
 
 	GUARD_SPIN(&as->pgt_lock);
-	while ((leaf = pgtable_next_leaf(as, &va, end)) != NULL) {
+	while ((dir = pgtable_next_dir(as, &va, end)) != NULL) {
 		u64 stop = MIN(end, ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE);
+		struct page *leaf = pte_page(*dir);
 
-		if (page_refs(leaf) > 1) {
+		if (pte_huge(*dir)) {
+			rmap_huge(r, as, va);
+			va = stop;
+		} else if (page_refs(leaf) > 1) {
 			GUARD_SPIN(pgtable_share_lock(leaf));
 			va = rmap_leaf(r, as, leaf, va, stop);
 		} else {
 			va = rmap_leaf(r, as, leaf, va, stop);
 		}
-		if (r->npages == RMAP_BATCH)
+		if (rmap_full(r))
 			return va;
 	}
 	return end;
@@ -120,7 +140,7 @@ void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const str
 			end = MIN(end, a->file_end & PAGE_MASK);
 		while (va < end) {
 			va = rmap_some(&r, a->as, va, end);
-			if (r.npages == RMAP_BATCH)
+			if (rmap_full(&r))
 				flush_mappers(&r);
 		}
 	}

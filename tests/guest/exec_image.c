@@ -3,7 +3,7 @@
  * two segments share, zeroed parts, files that are replaced, changed or mapped meanwhile.
  *
  * Most programs here are ELF files made by the test: a position-independent piece of code that walks
- * a table of checks (these bytes are this, and are overwritten with that) and exits with a number.
+ * a table of checks (these bytes are this, and are overwritten with that) and exits with a number, or stays (255).
  */
 #include "tap.h"
 
@@ -51,6 +51,11 @@ __asm__(".pushsection .text\n"
 	"4:	lea	100(%r12), %edi\n"
 	"	jmp	6f\n"
 	"5:	movzbl	16(%rbx), %edi\n"
+	"	cmp	$255, %edi\n"
+	"	jne	6f\n"
+	"	mov	$34, %eax\n"			/* pause */
+	"	syscall\n"
+	"	jmp	5b\n"
 	"6:	mov	$60, %eax\n"
 	"	syscall\n"
 	"	.balign 8\n"
@@ -240,7 +245,7 @@ static void zeroed_memory_over_borders(void)
 	runs_alike(&p, "bss");
 }
 
-static void segments_of_8_mib(void)
+static struct prog large(void)
 {
 	struct prog p = { .type = ET_EXEC };
 
@@ -251,7 +256,91 @@ static void segments_of_8_mib(void)
 	add_check(&p, BASE + 8 * MIB, 4 * MIB / 1024, 1024, 'R', -1);
 	add_check(&p, BASE + 13 * MIB + 0x123, 8 * MIB / 1024, 1024, 'D', 'd');
 	add_check(&p, BASE + 21 * MIB + 0x123, 0x10000, 1, 0, 1);
+	return p;
+}
+
+static void segments_of_8_mib(void)
+{
+	struct prog p = large();
+
 	runs_alike(&p, "large");
+}
+
+/* A program that has done its checks and waits. */
+static pid_t start_waiting(const char *name)
+{
+	char *argv[] = { (char *)name, NULL };
+	char path[32];
+	pid_t kid = tap_fork();
+
+	if (kid == 0) {
+		execve(name, argv, NULL);
+		_exit(97);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/comm", kid);
+	for (char comm[32] = ""; strncmp(comm, name, strlen(name));)
+		tap_need(tap_slurp(path, comm, sizeof(comm)) > 0);
+	tap_await_state(kid, 'S');
+	return kid;
+}
+
+/* A debugger changes one byte of a large text: in that process, there alone, and nothing else. */
+static void one_page_of_8_mib_poked(void)
+{
+	struct prog p = large();
+	uint64_t at = BASE + 0x345678;
+	char path[32], byte;
+
+	make_prog("large", &p, 255);
+	for (int i = 0; i < 3; i++) {
+		pid_t kid = start_waiting("large"), other = start_waiting("large");
+
+		snprintf(path, sizeof(path), "/proc/%d/mem", kid);
+		int fd = tap_must(open(path, O_RDWR));
+		tap_need(pwrite(fd, "!", 1, at) == 1);
+		for (uint64_t va = BASE + 0x1678; va < BASE + 8 * MIB; va += 0x1000)
+			if (pread(fd, &byte, 1, va) != 1 || byte != (va == at ? '!' : 'T')) {
+				tap_fail("at %#lx: %#x", (long)va, byte);
+				break;
+			}
+		close(fd);
+		snprintf(path, sizeof(path), "/proc/%d/mem", other);
+		fd = tap_must(open(path, O_RDWR));
+		tap_need(pread(fd, &byte, 1, at) == 1);
+		tap_eq(byte, 'T');
+		close(fd);
+		kill(i & 1 ? kid : other, SIGKILL);
+		tap_killed(i & 1 ? kid : other, SIGKILL);
+		kill(i & 1 ? other : kid, SIGKILL);
+		tap_killed(i & 1 ? other : kid, SIGKILL);
+	}
+	make_prog("large", &p, 7);
+	tap_eq(run("./large"), 7);
+}
+
+/* "huge": kB of the large program that 2 MiB entries map, for tests/boot. */
+static int huge_main(void)
+{
+	static char text[1 << 16];
+	struct prog p = large();
+	char path[32];
+	long sum = 0;
+	pid_t kid;
+
+	if (chdir("/tmp"))
+		return 1;
+	make_prog("large", &p, 7);
+	if (run("./large") != 7)
+		return 1;
+	make_prog("large", &p, 255);
+	kid = start_waiting("large");
+	snprintf(path, sizeof(path), "/proc/%d/smaps", kid);
+	tap_slurp(path, text, sizeof(text));
+	for (char *at = text; (at = strstr(at, "FilePmdMapped:")) != NULL; at++)
+		sum += strtol(at + 14, NULL, 10);
+	kill(kid, SIGKILL);
+	printf("%ld\n", sum);
+	return 0;
 }
 
 /* --- files that change ------------------------------------------------------------------- */
@@ -597,7 +686,7 @@ static int cost_main(bool after_vfork)
 
 static const struct tap_case cases[] = {
 	CASE(text_and_data_in_one_table), CASE(position_independent), CASE(two_segments_in_one_page),
-	CASE(gaps_and_far_segments), CASE(zeroed_memory_over_borders), CASE(segments_of_8_mib),
+	CASE(gaps_and_far_segments), CASE(zeroed_memory_over_borders), CASE(segments_of_8_mib), CASE(one_page_of_8_mib_poked),
 	CASE(replaced_in_every_way), CASE(data_changed_in_place), CASE(truncated_program_dies),
 	CASE(execute_permission_comes_and_goes), CASE(replaced_while_it_runs), CASE(mapped_beside),
 	CASE(programs_and_scripts_in_turn), CASE_SLOW(a_thousand_in_a_row, 120), CASE(pages_poked_by_a_debugger),
@@ -610,6 +699,8 @@ int main(int argc, char **argv)
 		return child_main(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "faults"))
 		return faults_main();
+	if (argc == 2 && !strcmp(argv[1], "huge"))
+		return huge_main();
 	if (argc == 2 && strstr(argv[1], "cost"))
 		return cost_main(argv[1][0] == 'v');
 	if (argc == 3 && !strcmp(argv[1], "times"))	/* for tests/boot */

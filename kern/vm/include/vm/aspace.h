@@ -148,7 +148,7 @@ MUST_USE int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area
 MUST_USE int aspace_area_peek(struct aspace *as, u64 addr, struct area *out);
 /* As aspace_area_at(exact == false), with a reference on out->file (vm_file_hooks), which is the caller's to drop. */
 MUST_USE int aspace_area_hold(struct aspace *as, u64 addr, struct area *out);
-struct area_usage { u64 pss_dirty, pss_anon, pss_file, pss_shmem, rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, anon, huge, referenced, locked; };	/* bytes */
+struct area_usage { u64 pss_dirty, pss_anon, pss_file, pss_shmem, rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, anon, huge, file_huge, referenced, locked; };	/* bytes */
 void aspace_area_usage(struct aspace *as, u64 start, u64 end, struct area_usage *out);
 u64 aspace_rss_pages(struct aspace *as);		/* counts the resident pages and refreshes anon_pages, file_pages, shmem_pages */
 /* The same sequence numbers name spaces and objects: keys of futexes never mix them up. */

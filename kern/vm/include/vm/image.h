@@ -22,6 +22,7 @@ enum vm_image_form {
 	IMAGE_OFF,		/* plans are kept, pages come by faults */
 	IMAGE_BLOCK,		/* assembled 2 MiB copies, mapped as 4 KiB entries, copied into each space's tables */
 	IMAGE_TABLES,		/* the cache's own frames, by ready leaf tables where the address allows */
+	IMAGE_HUGE,		/* as TABLES; 2 MiB entries, of copies, for text that fills them */
 };
 /* Before the first exec.  limit: pages that an image maps at once (prefault_limit=). */
 void vm_image_configure(enum vm_image_form form, u64 limit);
