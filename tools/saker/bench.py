@@ -26,6 +26,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --append STR      Saker's command line (exec_image=block)
   --list            the names
 """
+WITH_VALUE = ("--against", "--kernel", "--runs", "--points", "--profile", "--spans", "--append")
 RUNS_TIME = 5
 BOOT_ROWS = ("boot_to_init", "memory_after_boot")
 # What is counted per iteration on Saker: the kernel functions that stand for it.
@@ -61,7 +62,7 @@ def parse(top, args):
     while args:
         word, args = args[0], args[1:]
         name, equals, value = word.partition("=")
-        if name in ("--against", "--kernel", "--runs", "--points", "--profile", "--spans", "--append") and not equals:
+        if name in WITH_VALUE and not equals:
             if not args:
                 raise Fatal(f"bench: {name} needs a value", 2)
             value, args = args[0], args[1:]
