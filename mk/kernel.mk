@@ -91,7 +91,8 @@ build/saker$(SUFFIX).bzImage: $(KB)/saker.elf tools/gen/mkbzimage.py
 	@echo "  BZ   $@"
 	@/usr/bin/python3 tools/gen/mkbzimage.py $< $@
 
-.PHONY: kernel kernel-debug
+.PHONY: kernel kernel-debug gen-headers
+gen-headers: $(GEN_HEADERS)
 kernel: build/saker$(SUFFIX).elf build/saker$(SUFFIX).bzImage
 kernel-debug:
 	$(MAKE) DEBUG=1 kernel

@@ -6,9 +6,9 @@
 
 /* --- ptrace_stop.c: the tracee; its sig_lock held, dropped while it is stopped --- */
 /* A signal is about to be delivered: what its tracer makes of it; 0: nothing is. */
-u32 ptrace_signal_locked(struct task *self, u32 sig, struct siginfo_k *info, u64 *irq);
+u32 ptrace_signal_locked(struct task *self, u32 sig, struct siginfo_k *info, u64 *irq) MUST_HOLD(&self->proc->sig_lock);
 /* STOP_TRAP or STOP_NOTIFY is set. */
-void ptrace_trap_locked(struct task *self, u64 *irq);
+void ptrace_trap_locked(struct task *self, u64 *irq) MUST_HOLD(&self->proc->sig_lock);
 /* A seized thread is to tell that its group's stop begins or ends. */
 void ptrace_notify_trap_locked(struct task *t);
 /* A signal frame was made while stepping: the stop at the handler's first instruction. */

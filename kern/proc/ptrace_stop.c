@@ -78,6 +78,7 @@ static void sleep_traced(struct task *self)
  * code itself when there is nobody to stop for.  sig_lock held, dropped meanwhile.
  */
 static u32 stop_locked(struct task *self, u32 code, u32 why, u64 message, const struct siginfo_k *info, u64 *irq)
+	MUST_HOLD(&self->proc->sig_lock)
 {
 	struct process *p = self->proc;
 	struct ptrace *tr = self->trace;
@@ -114,6 +115,7 @@ static u32 stop_locked(struct task *self, u32 code, u32 why, u64 message, const 
 
 /* A stop with the siginfo that Linux makes for its own: the code says which stop it is. */
 static u32 notify_locked(struct task *self, u32 sig, u32 code, u32 why, u64 message, u64 *irq)
+	MUST_HOLD(&self->proc->sig_lock)
 {
 	struct siginfo_k info;
 

@@ -178,8 +178,8 @@ static bool start_stop(struct task *self, u32 sig, u64 *irq) MUST_HOLD(&self->pr
 	return true;
 }
 
-/* stop_work says that there is something to stop for.  sig_lock held on entry and return. */
-static void halt(struct task *self, u64 *irq)
+/* stop_work says that there is something to stop for.  Drops the lock meanwhile. */
+static void halt(struct task *self, u64 *irq) MUST_HOLD(&self->proc->sig_lock)
 {
 	if (task_is_traced(self) || !(self->stop_work & STOP_GROUP)) {
 		ptrace_trap_locked(self, irq);

@@ -95,7 +95,7 @@ static bool advice_known(int what)
 	       (what >= MADV_HUGEPAGE && what <= MADV_DONTNEED_LOCKED);
 }
 
-static int advise_drop(struct advise *v, struct area *a, u64 start, u64 end)
+static int advise_drop(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	int err;
 
@@ -124,7 +124,7 @@ static int advise_remove(struct advise *v, struct area *a, u64 start, u64 end)
 	return 0;
 }
 
-static int advise_flags(struct advise *v, struct area *a, u64 start, u64 end)
+static int advise_flags(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	u32 set = 0, clear = 0;
 
@@ -146,7 +146,7 @@ static int advise_flags(struct advise *v, struct area *a, u64 start, u64 end)
 	return area_change_flags(v->as, start, end, set, clear, &v->dead);
 }
 
-static int advise_area(struct advise *v, struct area *a, u64 start, u64 end)
+static int advise_area(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	switch (v->what) {
 	case MADV_DONTNEED: case MADV_FREE: case MADV_DONTNEED_LOCKED:
@@ -161,7 +161,7 @@ static int advise_area(struct advise *v, struct area *a, u64 start, u64 end)
 }
 
 /* Goes through the areas of the range; stops early at a piece to punch. */
-static int advise_walk(struct advise *v, u64 start, u64 end)
+static int advise_walk(struct advise *v, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	int hole = 0;
 
@@ -306,7 +306,7 @@ int aspace_mincore(struct aspace *as, u64 addr, u64 len, uptr_t vec)
 
 /* --- mlock ----------------------------------------------------------------- */
 
-static u64 locked_in(struct aspace *as, u64 start, u64 end)
+static u64 locked_in(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock)
 {
 	u64 sum = 0;
 
@@ -316,7 +316,7 @@ static u64 locked_in(struct aspace *as, u64 start, u64 end)
 	return sum;
 }
 
-static int lock_areas(struct aspace *as, u64 start, u64 end, u32 set, struct list *dead)
+static int lock_areas(struct aspace *as, u64 start, u64 end, u32 set, struct list *dead) MUST_HOLD(&as->lock)
 {
 	u64 pages = (end - start) >> PAGE_SHIFT;
 

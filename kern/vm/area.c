@@ -102,7 +102,7 @@ void area_free_list(struct list *dead)
 
 /* --- tree and counts ------------------------------------------------------ */
 
-static void count_pages(struct aspace *as, u32 flags, i64 pages)
+static void count_pages(struct aspace *as, u32 flags, i64 pages) MUST_HOLD(&as->lock)
 {
 	as->total_pages += pages;
 	if (flags_count_data(flags))
@@ -113,7 +113,7 @@ static void count_pages(struct aspace *as, u32 flags, i64 pages)
 		as->peak_total = as->total_pages;
 }
 
-static void count_area(struct aspace *as, const struct area *a, i64 sign)
+static void count_area(struct aspace *as, const struct area *a, i64 sign) MUST_HOLD(&as->lock)
 {
 	count_pages(as, a->flags, sign * (i64)((a->end - a->start) >> PAGE_SHIFT));
 	as->nareas += sign;
@@ -122,7 +122,7 @@ static void count_area(struct aspace *as, const struct area *a, i64 sign)
 	as->gen++;
 }
 
-static void tree_add(struct aspace *as, struct area *a)
+static void tree_add(struct aspace *as, struct area *a) MUST_HOLD(&as->lock)
 {
 	struct rb_node **link = &as->areas.root, *parent = NULL;
 
@@ -179,6 +179,7 @@ void area_unlink(struct area *a, struct list *dead)
 {
 	struct aspace *as = a->as;
 
+	rwlock_assert_write(&as->lock);
 	forget_hit(as);
 	rb_remove(&as->areas, &a->node);
 	count_area(as, a, -1);
@@ -221,6 +222,7 @@ void area_set_range(struct area *a, u64 start, u64 end)
 {
 	struct aspace *as = a->as;
 
+	rwlock_assert_write(&as->lock);
 	forget_hit(as);
 	count_pages(as, a->flags, (i64)((end - start) >> PAGE_SHIFT) - (i64)((a->end - a->start) >> PAGE_SHIFT));
 	as->gen++;
@@ -234,9 +236,12 @@ void area_set_range(struct area *a, u64 start, u64 end)
 
 void area_set_flags(struct area *a, u32 flags)
 {
-	count_area(a->as, a, -1);
+	struct aspace *as = a->as;
+
+	rwlock_assert_write(&as->lock);
+	count_area(as, a, -1);
 	a->flags = flags;
-	count_area(a->as, a, 1);
+	count_area(as, a, 1);
 }
 
 /* --- split and merge ------------------------------------------------------ */
@@ -246,6 +251,7 @@ void area_split(struct area *a, u64 at, struct area *upper)
 	struct aspace *as = a->as;
 	u64 end = a->end;
 
+	rwlock_assert_write(&as->lock);
 	upper->off = a->off + (at - a->start);
 	upper->start = at;
 	upper->end = end;
@@ -263,7 +269,7 @@ void area_split(struct area *a, u64 at, struct area *upper)
 	tree_add(as, upper);
 }
 
-static struct area *crossing(struct aspace *as, u64 at)
+static struct area *crossing(struct aspace *as, u64 at) MUST_HOLD_SHARED(&as->lock)
 {
 	struct area *a = area_find(as, at);
 
@@ -322,6 +328,7 @@ void area_merge(struct area *a, struct area *b, struct list *dead)
 	struct aspace *as = a->as;
 	u64 end = b->end;
 
+	rwlock_assert_write(&as->lock);
 	forget_hit(as);
 	rb_remove(&as->areas, &b->node);
 	count_area(as, b, -1);
@@ -395,7 +402,7 @@ void area_hole_made(struct aspace *as, u64 start, u64 end)
 	}
 }
 
-static u64 gap_up(struct aspace *as, u64 len, u64 low, u64 high)
+static u64 gap_up(struct aspace *as, u64 len, u64 low, u64 high) MUST_HOLD_SHARED(&as->lock)
 {
 	u64 at = low;
 
@@ -409,7 +416,7 @@ static u64 gap_up(struct aspace *as, u64 len, u64 low, u64 high)
 	return at + len <= high ? at : 0;
 }
 
-static u64 gap_down(struct aspace *as, u64 len, u64 low, u64 high, bool hint)
+static u64 gap_down(struct aspace *as, u64 len, u64 low, u64 high, bool hint) MUST_HOLD(&as->lock)
 {
 	bool based = high == as->mmap_base;
 	bool hinted = hint && based && as->hint_base == high && len > as->hint_hole;

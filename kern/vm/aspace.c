@@ -95,6 +95,7 @@ void aspace_put(struct aspace *as)
 {
 	if (!ref_put(&as->refs))
 		return;
+	rwlock_unshared(&as->lock);
 	VERIFY(!as->areas.root && !pfn_to_page(as->root)->used);	/* inv. S2 */
 	if (debug_on(DEBUG_AUDIT))
 		audit_unlink_space(as);
@@ -180,7 +181,7 @@ static void copy_layout(struct aspace *to, const struct aspace *from)
 	image_space_fork(to, from);
 }
 
-static int fork_areas(struct aspace *from, struct aspace *to)
+static int fork_areas(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock, &to->lock)
 {
 	struct area *a = rb_entry(rb_first(&from->areas), struct area, node);
 
@@ -204,6 +205,7 @@ int aspace_fork(struct aspace *from, struct aspace **out)
 
 	if (!to)
 		return -ENOMEM;
+	rwlock_unshared(&to->lock);
 	rwlock_write(&from->lock);
 	copy_layout(to, from);
 	err = fork_areas(from, to);
@@ -225,7 +227,7 @@ int aspace_fork(struct aspace *from, struct aspace **out)
 
 /* --- brk ------------------------------------------------------------------- */
 
-static int brk_grow(struct aspace *as, u64 from, u64 to, u64 want, struct list *dead)
+static int brk_grow(struct aspace *as, u64 from, u64 to, u64 want, struct list *dead) MUST_HOLD(&as->lock)
 {
 	struct area like = { .as = as, .start = from, .end = to,
 			     .flags = VM_READ | VM_WRITE | VM_MAY | VM_HEAP | as->def_flags };

@@ -152,12 +152,15 @@ static int fault_huge(struct fault *f)
 	}
 	int err = pgtable_dir_for_write(as, huge_base(f->va), &pd, &slot);
 
-	if (!err && pte_live(*slot))
+	if (err) {
+		block_put(head);
+		return err;
+	}
+	if (pte_live(*slot))
 		err = FAULT_AGAIN;			/* another thread was first */
-	else if (!err)
+	else
 		huge_set(as, pd, slot, huge_entry_for(f->area, MOVE(head), true));
-	if (err >= 0)
-		spin_unlock(&as->pgt_lock);
+	spin_unlock(&as->pgt_lock);
 	if (head)
 		block_put(head);
 	else
@@ -231,8 +234,8 @@ static u32 around_window(const struct fault *f, u64 *lo)
 	return (u32)((hi - *lo) >> PAGE_SHIFT);
 }
 
-/* Read-only entries for what the cache has around va.  pgt_lock and tree_lock held. */
-static void map_around(struct fault *f, struct page *leaf)
+/* Read-only entries for what the cache has around va.  pgt_lock held too. */
+static void map_around(struct fault *f, struct vm_object *obj, struct page *leaf) MUST_HOLD(&obj->tree_lock)
 {
 	const struct area *a = f->area;
 	pte_t e[VM_AROUND / PAGE_SIZE];
@@ -242,7 +245,7 @@ static void map_around(struct fault *f, struct page *leaf)
 	const pte_t *slot = leaf_slot(leaf, lo);
 
 	for (u32 i = 0; i < n; i += run) {
-		struct page **pages = radix_run(&a->obj->root, index + i, &run);
+		struct page **pages = radix_run(&obj->root, index + i, &run);
 
 		run = MIN(run, n - i);
 		for (u32 j = 0; j < run; j++) {
@@ -270,7 +273,7 @@ static int fault_cached_read(struct fault *f, struct vm_object *obj, u64 index)
 		pg = radix_get(obj->root, index);
 		if (pg) {
 			lru_touch(pg);
-			map_around(f, leaf);
+			map_around(f, obj, leaf);
 			fault_note(TRACE_KIND_FILE_MAP, f->va);
 		} else {
 			err = FAULT_FILL;

@@ -234,6 +234,7 @@ static void enter(struct vm_image *im, struct aspace *as, const struct vm_image_
 
 static int check_room(const struct image_body *b, struct aspace *as, u64 start, u64 end)
 {
+	rwlock_unshared(&as->lock);				/* exec's new space: nobody runs in it yet */
 	if (end < start || end > USER_TOP || start < VM_MIN_ADDR || map_overlap(as, start, end))
 		return -EEXIST;
 	if (as->total_pages + b->pages > as->as_limit >> PAGE_SHIFT || b->pages > mem_total_pages() ||

@@ -41,7 +41,7 @@ static bool area_can_be(const struct area *a, const struct vm_image_place *pl)
 }
 
 /* Number of areas in [start, end); 0: some of them cannot be the image's. */
-static u32 count_areas(struct aspace *as, u64 start, u64 end, const struct vm_image_place *pl)
+static u32 count_areas(struct aspace *as, u64 start, u64 end, const struct vm_image_place *pl) MUST_HOLD_SHARED(&as->lock)
 {
 	u32 n = 0;
 
@@ -193,7 +193,7 @@ static void assemble(struct image_body *b)
 
 /* --- all of it ------------------------------------------------------------- */
 
-static bool fill(struct image_body *b, struct aspace *as, const struct vm_image_place *pl)
+static bool fill(struct image_body *b, struct aspace *as, const struct vm_image_place *pl) MUST_HOLD_SHARED(&as->lock)
 {
 	struct area *a = area_find(as, pl->min + pl->bias);
 

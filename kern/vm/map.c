@@ -146,7 +146,7 @@ void map_clear_range(struct aspace *as, u64 start, u64 end)
 /* --- munmap --------------------------------------------------------------- */
 
 /* The areas of the range, whose entries are gone, leave; spare is the upper half when one area is cut in the middle. */
-static void take_areas(struct aspace *as, u64 start, u64 end, struct area *spare, struct list *dead)
+static void take_areas(struct aspace *as, u64 start, u64 end, struct area *spare, struct list *dead) MUST_HOLD(&as->lock)
 {
 	struct area *a = area_find(as, start), *next;
 
@@ -220,7 +220,7 @@ static u32 map_flags(const struct map_request *rq)
 	return f;
 }
 
-static bool place_is_free(struct aspace *as, u64 addr, u64 len)
+static bool place_is_free(struct aspace *as, u64 addr, u64 len) MUST_HOLD_SHARED(&as->lock)
 {
 	struct area *a = area_find(as, addr);
 
@@ -228,7 +228,7 @@ static bool place_is_free(struct aspace *as, u64 addr, u64 len)
 }
 
 /* Where the mapping goes, or -errno. */
-static i64 map_place(struct aspace *as, const struct map_request *rq, u64 len)
+static i64 map_place(struct aspace *as, const struct map_request *rq, u64 len) MUST_HOLD(&as->lock)
 {
 	u64 addr = rq->addr;
 
@@ -283,7 +283,7 @@ int map_insert(struct aspace *as, const struct area *like, struct list *dead)
 }
 
 /* Room for one area more: found out before anything is unmapped. */
-static int map_commit(struct aspace *as, const struct area *like, struct list *dead)
+static int map_commit(struct aspace *as, const struct area *like, struct list *dead) MUST_HOLD(&as->lock)
 {
 	u64 pages = (like->end - like->start - map_overlap(as, like->start, like->end)) >> PAGE_SHIFT;
 	int err = map_check_limits(as, pages, like->flags);
@@ -410,7 +410,7 @@ static void protect_entries(struct aspace *as, struct area *a, u64 start, u64 en
 }
 
 /* How far mprotect gets, as Linux: up to the first hole or refused area.  *err says why it stops early. */
-static u64 protect_extent(struct aspace *as, u64 start, u64 end, u32 prot, int *err)
+static u64 protect_extent(struct aspace *as, u64 start, u64 end, u32 prot, int *err) MUST_HOLD_SHARED(&as->lock)
 {
 	u64 at = start, grow = 0;
 
@@ -439,7 +439,7 @@ static u64 protect_extent(struct aspace *as, u64 start, u64 end, u32 prot, int *
 	return end;
 }
 
-static int protect_range(struct aspace *as, u64 start, u64 end, u32 prot, struct list *dead)
+static int protect_range(struct aspace *as, u64 start, u64 end, u32 prot, struct list *dead) MUST_HOLD(&as->lock)
 {
 	struct gather g;
 	int err = area_isolate(as, start, end);
@@ -462,7 +462,7 @@ static int protect_range(struct aspace *as, u64 start, u64 end, u32 prot, struct
 	return 0;
 }
 
-static int protect_locked(struct aspace *as, u64 addr, u64 end, u32 prot, bool growsdown, struct list *dead)
+static int protect_locked(struct aspace *as, u64 addr, u64 end, u32 prot, bool growsdown, struct list *dead) MUST_HOLD(&as->lock)
 {
 	int err, stop_err;
 

@@ -57,6 +57,7 @@ void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 
 	spin_init(&obj->tree_lock, LR_PAGE_CACHE);
 	rwlock_init(&obj->lock, LR_VM_OBJECT);
 	spin_init(&obj->areas_lock, LR_VNODE_STATE);
+	spin_unshared(&obj->areas_lock);
 	list_init(&obj->areas);
 	if (debug_on(DEBUG_AUDIT))
 		audit_link_object(obj);
@@ -64,6 +65,8 @@ void vm_object_init(struct vm_object *obj, const struct vm_object_ops *ops, u64 
 
 void vm_object_destroy(struct vm_object *obj)
 {
+	spin_unshared(&obj->areas_lock);
+	spin_unshared(&obj->tree_lock);
 	VERIFY(list_empty(&obj->areas));
 	if (obj->image)
 		vm_image_detach(obj);

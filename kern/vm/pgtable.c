@@ -371,6 +371,7 @@ static struct page *leaf_build(struct aspace *as, u64 va, struct stock *st)
 /* Takes pgt_lock; what build made, with the tables that it needs. */
 static ALWAYS_INLINE int build_locked(struct aspace *as, u64 va, struct page **out,
 				      struct page *(*build)(struct aspace *, u64, struct stock *))
+	TRY_ACQUIRES(0, &as->pgt_lock) NO_LOCK_ANALYSIS
 {
 	struct stock st = { .n = 0 };
 
@@ -397,7 +398,7 @@ int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf)
 	return build_locked(as, va, leaf, leaf_build);
 }
 
-int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot)
+int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot) NO_LOCK_ANALYSIS	/* locked if 0 */
 {
 	int err = build_locked(as, base, pd, dir_build);
 
@@ -518,7 +519,7 @@ static struct page *directory_for_fork(struct aspace *to, u64 va)
 	return t;
 }
 
-static bool leaf_inherited_whole(struct aspace *from, u64 base)
+static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from->lock)
 {
 	if (likely(!from->nofork))
 		return true;
@@ -529,7 +530,7 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base)
 }
 
 /* One of a directory's entries, a table's or a block's, gets a user in the directory kid.  False: it is not inherited. */
-static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, struct page *kid)
+static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, struct page *kid) MUST_HOLD(&from->lock)
 {
 	if (likely(!pte_huge(e)) && !pte_page(e)->used)
 		return false;
@@ -548,7 +549,7 @@ static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, stru
  * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
  * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
  */
-static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base)
+static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
 {
 	pte_t *mine = table_entries(pd), *its = table_entries(kid);
 	u32 n = 0, huge;
@@ -592,7 +593,7 @@ static void fork_copy_area(struct aspace *from, struct page *old, struct aspace 
 }
 
 /* A leaf with areas that the child does not inherit: entry by entry. */
-static int fork_copy(struct aspace *from, struct aspace *to, u64 base)
+static int fork_copy(struct aspace *from, struct aspace *to, u64 base) MUST_HOLD(&from->lock)
 {
 	struct page *old, *leaf;
 	int err = pgtable_leaf_for_write(to, base, &leaf);
@@ -614,7 +615,7 @@ static int fork_copy(struct aspace *from, struct aspace *to, u64 base)
 }
 
 /* The leaves that share_directory() left out. */
-static int copy_mixed_leaves(struct aspace *from, struct aspace *to)
+static int copy_mixed_leaves(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock)
 {
 	struct page *leaf;
 	int err = 0;

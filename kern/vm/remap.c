@@ -48,7 +48,7 @@ static int prepare_huge(struct aspace *as, u64 va, u64 at, bool *moves)
 }
 
 /* Tables at the new place for each leaf that has something to move. */
-static int prepare_tables(struct remap *r, u64 to)
+static int prepare_tables(struct remap *r, u64 to) MUST_HOLD(&r->as->lock)
 {
 	struct aspace *as = r->as;
 	u64 end = r->old + r->old_len;
@@ -103,7 +103,7 @@ static void carry_entries(struct remap *r, u64 to)
 }
 
 /* The isolated area a goes to `to`: b, its image there, is linked; a stays empty (DONTUNMAP) or leaves. */
-static void move_commit(struct remap *r, struct area *a, struct area *b, u64 to)
+static void move_commit(struct remap *r, struct area *a, struct area *b, u64 to) MUST_HOLD(&r->as->lock)
 {
 	struct aspace *as = r->as;
 	u64 end = r->old + r->old_len;
@@ -129,7 +129,7 @@ static void move_commit(struct remap *r, struct area *a, struct area *b, u64 to)
 	area_merge_range(as, to, to + r->new_len, &r->dead);
 }
 
-static int move_area(struct remap *r, u64 to)
+static int move_area(struct remap *r, u64 to) MUST_HOLD(&r->as->lock)
 {
 	struct aspace *as = r->as;
 	struct area *a, *b;
@@ -157,7 +157,7 @@ static int move_area(struct remap *r, u64 to)
 }
 
 /* Is [old, old + old_len) inside one area that may grow by `pages`?  *out: the area. */
-static int check_source(struct remap *r, struct area **out)
+static int check_source(struct remap *r, struct area **out) MUST_HOLD_SHARED(&r->as->lock)
 {
 	struct area *a = area_find(r->as, r->old);
 	u64 grow = r->new_len;
@@ -176,7 +176,7 @@ static int check_source(struct remap *r, struct area **out)
 	return grow ? map_check_limits(r->as, grow >> PAGE_SHIFT, a->flags) : 0;
 }
 
-static i64 move_somewhere(struct remap *r, struct area *a)
+static i64 move_somewhere(struct remap *r, struct area *a) MUST_HOLD(&r->as->lock)
 {
 	struct aspace *as = r->as;
 	/* Room for the same place within 2 MiB: then whole entries stay whole. */
@@ -200,7 +200,7 @@ static i64 move_somewhere(struct remap *r, struct area *a)
 	return err ? err : (i64)to;
 }
 
-static i64 move_fixed(struct remap *r)
+static i64 move_fixed(struct remap *r) MUST_HOLD(&r->as->lock)
 {
 	struct aspace *as = r->as;
 	struct area *a;
@@ -227,7 +227,7 @@ static i64 move_fixed(struct remap *r)
 	return err ? err : (i64)r->new;
 }
 
-static bool grow_in_place(struct remap *r, struct area *a)
+static bool grow_in_place(struct remap *r, struct area *a) MUST_HOLD(&r->as->lock)
 {
 	u64 end = r->old + r->new_len;
 	struct area *next = area_next(a);
@@ -245,7 +245,7 @@ static bool grow_in_place(struct remap *r, struct area *a)
 	return true;
 }
 
-static i64 remap_locked(struct remap *r)
+static i64 remap_locked(struct remap *r) MUST_HOLD(&r->as->lock)
 {
 	struct area *a = area_find(r->as, r->old);
 	int err;
@@ -284,9 +284,9 @@ i64 aspace_remap(struct aspace *as, u64 old, u64 old_len, u64 new_len, u32 flags
 	if (r.new_len > USER_TOP)
 		return -ENOMEM;
 	list_init(&r.dead);
-	rwlock_write(&as->lock);
+	rwlock_write(&r.as->lock);
 	ret = remap_locked(&r);
-	rwlock_write_end(&as->lock);
+	rwlock_write_end(&r.as->lock);
 	area_free_list(&r.dead);
 	if (ret >= 0 && r.fill_len)
 		aspace_populate(as, r.fill_start, r.fill_len);

@@ -46,12 +46,19 @@ static bool area_window(const struct area *a, u64 first, u64 last, u64 *start, u
 	return true;
 }
 
+/* With obj->lock exclusive the list stands still (area.c, inv. A3). */
+static struct list *mappers(struct vm_object *obj) NO_LOCK_ANALYSIS
+{
+	ASSERT(rwlock_is_held_write(&obj->lock));
+	return &obj->areas;
+}
+
 static void flush_mappers(struct rmap *r)
 {
 	struct area *a;
 	u64 start, end;
 
-	list_for_each(a, &r->obj->areas, object_link)
+	list_for_each(a, mappers(r->obj), object_link)
 		if (area_window(a, r->first, r->last, &start, &end))
 			tlb_flush(a->as, start, end);
 	for (u32 i = 0; i < r->npages; i++)
@@ -131,8 +138,7 @@ void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const str
 	struct area *a;
 	u64 va, end;
 
-	ASSERT(rwlock_is_held_write(&obj->lock));
-	list_for_each(a, &obj->areas, object_link) {
+	list_for_each(a, mappers(obj), object_link) {
 		if (!area_window(a, first, last, &va, &end))
 			continue;
 		/* Pages past file_end are the mapper's own: no truncate reaches them. */

@@ -117,9 +117,9 @@ pte_t pgtable_entry(struct aspace *as, u64 va);			/* a 4 KiB entry in any case; 
  * as: the one gate through which entries are changed (inv. T2).  A 2 MiB entry
  * is split.  May sleep before it locks.  -ENOMEM: not locked.
  */
-MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf);
+MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf) TRY_ACQUIRES(0, &as->pgt_lock);
 /* As pgtable_leaf_for_write, for a 2 MiB entry at base: the directory and the slot in it, empty or not. */
-MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot);
+MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot) TRY_ACQUIRES(0, &as->pgt_lock);
 /*
  * Live directory entry at or after *va, below end: a leaf table or a 2 MiB entry (pte_huge).  Moves *va to the first
  * address it covers in range; NULL: none.
@@ -138,7 +138,7 @@ MUST_USE bool pgtable_detach_leaf(struct gather *g, u64 va);
 /* No lock, after the flush: one user less; the last one's leaf drops the frames its entries own. */
 void pgtable_leaf_drop(struct page *leaf);
 void pgtable_destroy(struct aspace *as);			/* no lock: nobody runs in or looks at as any more */
-MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to);	/* no pgt_lock; from->lock exclusive */
+MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock);	/* no pgt_lock; from->lock exclusive */
 spinlock_t *pgtable_share_lock(struct page *leaf);
 /* A table enters its upper table, as OWNED. */
 void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t);
@@ -173,45 +173,45 @@ void tlb_leave(struct aspace *as);				/* every CPU stops using as */
 
 /* area.c: as->lock held exclusive to change, either way to look. */
 void area_init(void);
-struct area *area_find(struct aspace *as, u64 addr);		/* first with end > addr */
+struct area *area_find(struct aspace *as, u64 addr) MUST_HOLD_SHARED(&as->lock);		/* first with end > addr */
 struct area *area_next(struct area *a);
 struct area *area_prev(struct area *a);
 struct area *area_alloc(void);					/* NULL: no memory */
 struct area *area_dup(const struct area *a);			/* unlinked, with its own references; NULL */
-void area_insert(struct aspace *as, struct area *a);		/* linked everywhere, counted */
-void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj);	/* each is anonymous or of obj */
-void area_insert_after(struct aspace *as, struct area *a, struct area *origin);	/* fork: behind origin in the object's list */
+void area_insert(struct aspace *as, struct area *a) MUST_HOLD(&as->lock);		/* linked everywhere, counted */
+void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj) MUST_HOLD(&as->lock);	/* each is anonymous or of obj */
+void area_insert_after(struct aspace *as, struct area *a, struct area *origin) MUST_HOLD(&as->lock);	/* fork: behind origin in the object's list */
 /* Out of the tree and the object's list, onto dead. */
 void area_unlink(struct area *a, struct list *dead);
-void area_unlink_all(struct aspace *as, struct list *dead);
+void area_unlink_all(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock);
 void area_free_list(struct list *dead);				/* no lock held: drops what they hold */
 void area_split(struct area *a, u64 at, struct area *upper);	/* upper: an area_dup of a */
 void area_merge(struct area *a, struct area *b, struct list *dead);	/* a swallows its right neighbour */
 void area_set_range(struct area *a, u64 start, u64 end);	/* grows or shrinks in place, off follows start */
 void area_set_flags(struct area *a, u32 flags);
 /* Splits so that no area crosses start or end.  -ENOMEM: nothing changed. */
-MUST_USE int area_isolate(struct aspace *as, u64 start, u64 end);
+MUST_USE int area_isolate(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);
 bool area_can_merge(const struct area *a, const struct area *b);	/* a right below b */
-void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead);
+void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead) MUST_HOLD(&as->lock);
 /* Highest (or lowest, up) place for len bytes in [low, high); 0: none. */
-u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up);
+u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up) MUST_HOLD(&as->lock);
 u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap */
-bool area_covers(struct aspace *as, u64 start, u64 end);	/* no hole */
-void area_hole_made(struct aspace *as, u64 start, u64 end);	/* for the gap search's hint */
+bool area_covers(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* no hole */
+void area_hole_made(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);	/* for the gap search's hint */
 
 /* Splits at the edges and sets flags in the whole range; merges.  -ENOMEM: nothing changed. */
-MUST_USE int area_change_flags(struct aspace *as, u64 start, u64 end, u32 set, u32 clear, struct list *dead);
+MUST_USE int area_change_flags(struct aspace *as, u64 start, u64 end, u32 set, u32 clear, struct list *dead) MUST_HOLD(&as->lock);
 
 /* map.c */
-MUST_USE int map_check_limits(struct aspace *as, u64 pages, u32 flags);
+MUST_USE int map_check_limits(struct aspace *as, u64 pages, u32 flags) MUST_HOLD_SHARED(&as->lock);
 void map_clear_range(struct aspace *as, u64 start, u64 end);	/* lock exclusive or areas gone: entries out, flushed, freed */
 /* Unmaps what is there.  -ENOMEM: nothing changed.  Lock exclusive. */
-MUST_USE int map_remove(struct aspace *as, u64 start, u64 end, struct list *dead);
+MUST_USE int map_remove(struct aspace *as, u64 start, u64 end, struct list *dead) MUST_HOLD(&as->lock);
 /* Makes the leaf tables of the range private to as; edges: only those that it covers in part.  Lock exclusive. */
-MUST_USE int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges);
+MUST_USE int map_own_tables(struct aspace *as, u64 start, u64 end, bool edges) MUST_HOLD(&as->lock);
 /* A new area like *like, merged with its neighbours where it can be.  -ENOMEM.  The range is free. */
-MUST_USE int map_insert(struct aspace *as, const struct area *like, struct list *dead);
-u64 map_overlap(struct aspace *as, u64 start, u64 end);	/* bytes that areas cover */
+MUST_USE int map_insert(struct aspace *as, const struct area *like, struct list *dead) MUST_HOLD(&as->lock);
+u64 map_overlap(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* bytes that areas cover */
 static inline bool flags_count_data(u32 f)
 {
 	return (f & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;

@@ -43,6 +43,8 @@ MUST_USE bool rwlock_try_read(rwlock_t *l) TRY_ACQUIRES_SHARED(true, *l);
 MUST_USE bool rwlock_try_write(rwlock_t *l) TRY_ACQUIRES(true, *l);
 bool rwlock_is_held(const rwlock_t *l);			/* either way */
 bool rwlock_is_held_write(const rwlock_t *l);
+/* A lock that the caller holds by a name that the lock analysis does not know: debug builds check it. */
+static inline void rwlock_assert_write(const rwlock_t *l) ASSERTS_HELD(*l) { ASSERT(rwlock_is_held_write(l)); }
 static inline void rwlock_unshared(const rwlock_t *l) ASSERTS_HELD(*l) {}	/* see spin_unshared() */
 
 /*
