@@ -2,9 +2,9 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,19 +79,35 @@ static void run_mmap(unsigned long n)
 	}
 }
 
-static void children_start(unsigned long x, int runnable)
+static void setup_children(unsigned long x)
 {
 	for (unsigned long i = 0; i < x; i++) {
 		children[i] = fork();
 		CHECK(children[i] >= 0);
 		if (children[i] == 0)
 			for (;;)
-				runnable ? sched_yield() : pause();
+				pause();
 	}
 }
 
-static void setup_children(unsigned long x) { children_start(x, 0); }
-static void setup_runnable(unsigned long x) { children_start(x, 1); }
+static int go[2], answered[2];
+
+/* x processes that wait for a byte and answer with one: all of them are runnable at once in each round. */
+static void setup_runnable(unsigned long x)
+{
+	char c;
+
+	size = x;
+	CHECK(pipe(go) == 0 && pipe(answered) == 0);
+	for (unsigned long i = 0; i < x; i++) {
+		children[i] = fork();
+		CHECK(children[i] >= 0);
+		if (children[i] == 0)
+			while (read(go[0], &c, 1) == 1)
+				if (write(answered[1], &c, 1) != 1)
+					_exit(1);
+	}
+}
 
 static void done_children(unsigned long x)
 {
@@ -107,25 +123,80 @@ static void run_kill(unsigned long n)
 		CHECK(kill(children[0], 0) == 0);
 }
 
-static void run_yield(unsigned long n)
+/* n switches to a process and its answer, whatever the number of processes: what grows is the queue. */
+static void run_rounds(unsigned long n)
+{
+	for (unsigned long round = 0; round < n; round += size) {
+		unsigned long left = size;
+
+		CHECK(write(go[1], buffer, size) == (long)size);
+		while (left) {
+			long got = read(answered[0], buffer + size, left);
+
+			CHECK(got > 0);
+			left -= (unsigned long)got;
+		}
+	}
+}
+
+static void done_runnable(unsigned long x)
+{
+	done_children(x);
+	for (int i = 0; i < 2; i++) {
+		close(go[i]);
+		close(answered[i]);
+	}
+}
+
+/* A program of x KiB that leaves at its first instruction: ELF header, one segment, code. */
+static void setup_program(unsigned long kib)
+{
+	static const unsigned char code[] = { 0x31, 0xff, 0xb8, 60, 0, 0, 0, 0x0f, 0x05 };	/* _exit(0) */
+	Elf64_Ehdr eh = { .e_ident = ELFMAG, .e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = 1,
+			  .e_phoff = sizeof(eh), .e_ehsize = sizeof(eh), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 1 };
+	Elf64_Phdr ph = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x400000, .p_align = 4096,
+			  .p_filesz = kib * 1024, .p_memsz = kib * 1024 };
+
+	eh.e_ident[EI_CLASS] = ELFCLASS64;
+	eh.e_ident[EI_DATA] = ELFDATA2LSB;
+	eh.e_ident[EI_VERSION] = 1;
+	eh.e_entry = ph.p_vaddr + sizeof(eh) + sizeof(ph);
+	bench_file("/tmp/program", kib * 1024, NULL);
+	fd = open("/tmp/program", O_WRONLY);
+	CHECK(fd >= 0);
+	CHECK(pwrite(fd, &eh, sizeof(eh), 0) == sizeof(eh));
+	CHECK(pwrite(fd, &ph, sizeof(ph), sizeof(eh)) == sizeof(ph));
+	CHECK(pwrite(fd, code, sizeof(code), sizeof(eh) + sizeof(ph)) == sizeof(code));
+	CHECK(close(fd) == 0 && chmod("/tmp/program", 0755) == 0);
+}
+
+static void run_exec(unsigned long n)
 {
 	while (n--)
-		sched_yield();
+		bench_spawn((char *[]){ "/tmp/program", NULL });
+}
+
+static void done_program(unsigned long x)
+{
+	(void)x;
+	unlink("/tmp/program");
 }
 
 const struct curve curves_process[] = {
 	{ "fork_by_memory", setup_small, fork_exit, done_memory, 4,
-	  { 1, 16, 64, 256, 1024 }, 4 },
+	  { 1, 16, 64, 256, 1024 }, 5 },
 	{ "fork_by_memory_huge", setup_huge, fork_exit, done_memory, 4,
-	  { 1, 16, 64, 256, 1024 }, 0 },
+	  { 1, 16, 64, 256, 1024 }, 5 },
+	{ "exec_by_size", setup_program, run_exec, done_program, 8,
+	  { 16, 256, 1024, 8192, 65536 }, 5 },
 	{ "mmap_by_areas", setup_areas, run_mmap, done_memory, 100,
 	  { 10, 100, 1000, 10000, 50000 }, 4 },
 	{ "kill_by_children", setup_children, run_kill, done_children, 100,
 	  { 1, 10, 100, 1000 }, 3 },
 	{ "wait_by_children", setup_children, fork_exit, done_children, 8,
 	  { 1, 10, 100, 1000 }, 3 },
-	{ "switch_by_runnable", setup_runnable, run_yield, done_children, 50,
-	  { 1, 4, 16, 64, 256 }, 3 },
+	{ "switch_by_runnable", setup_runnable, run_rounds, done_runnable, 1024,
+	  { 1, 4, 16, 64, 256 }, 5 },
 	{ 0 },
 };
 
@@ -241,7 +312,7 @@ static void done_polled(unsigned long x)
 
 const struct curve curves_file[] = {
 	{ "open_by_entries", setup_entries, run_open, done_entries, 50,
-	  { 10, 100, 1000, 10000, 100000 }, 3 },
+	  { 10, 100, 1000, 10000, 100000 }, 5 },
 	{ "open_by_depth", setup_depth, run_open, done_depth, 50,
 	  { 1, 4, 16, DEPTH_MAX }, 4 },
 	{ "read_by_size", setup_file, run_read, done_file, 4,

@@ -97,6 +97,9 @@ static void fill_context(struct sigcontext *mc, struct task *self, const struct 
 	mc->rsp = tf->rsp;
 	mc->rip = tf->rip;
 	mc->rflags = tf->rflags;
+	mc->gs = mc->fs = 0;
+	for (u32 i = 0; i < ARRAY_LEN(mc->reserved); i++)
+		mc->reserved[i] = 0;
 	mc->cs = (u16)tf->cs;
 	mc->ss = (u16)tf->ss;
 	mc->err = self->trap_err;
@@ -109,9 +112,11 @@ static void fill_frame(struct rt_sigframe *f, struct task *self, const struct tr
 {
 	u64 mask = self->restore_mask ? self->saved_mask.bits : self->blocked.bits;
 
-	memset(f, 0, sizeof(*f));
+	/* Every word is written here or in fill_context(): the frame goes to the program. */
 	f->pretcode = ks->act.restorer;
 	f->uc.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (arch_fpu_frame_size() > 512 ? UC_FP_XSTATE : 0);
+	f->uc.link = 0;
+	f->uc.stack.pad = 0;
 	f->uc.stack.sp = self->altstack.sp;
 	f->uc.stack.size = self->altstack.size;
 	f->uc.stack.flags = !self->altstack.size ? 2 : on_altstack(&self->altstack, tf->rsp) ? 1 : 0;

@@ -78,10 +78,11 @@ static void collect(struct sigqueue *q, u32 sig, struct siginfo_k *info, struct 
 		}
 		found = item;
 	}
-	memset(info, 0, sizeof(*info));
-	info->signo = (i32)sig;
-	if (!found)
+	if (!found) {
+		memset(info, 0, sizeof(*info));
+		info->signo = (i32)sig;
 		return;
+	}
 	*info = found->info;
 	if (timer)
 		*timer = found->timer;

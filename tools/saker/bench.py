@@ -169,8 +169,8 @@ def user_counts(top, request, failures):
     boot, counts = machine.count(top, "saker", wanted, True)
     failures += [(f"floor: {name}", why) for name, why in boot.failures]
     found = {}
-    for (name, n), (user, kernel, blocks) in zip(boot.order, counts):
-        events = {}
+    for (name, n), (user, kernel, blocks, (port, mmio)) in zip(boot.order, counts):
+        events = {"port_accesses": round(port / n, 3), "mmio_accesses": round(mmio / n, 3)}
         for event, pattern in EVENTS.items():
             runs = sum(runs for pc, _, runs in blocks
                        if pc in entries and re.fullmatch(pattern, entries[pc]))
@@ -226,7 +226,7 @@ def curves_of(request, done, failures):
 
 def boot_curve(top, request):
     points = []
-    for mib in (64, 256, 1024, 4096, 16384) if request.points else (64, 512, 2048):
+    for mib in (64, 256, 1024, 4096, 16384) if request.points else (64, 512, 2048, 8192):
         point = {"name": "boot_by_memory", "x": mib}
         for kernel in request.kernels:
             if kernel == "linux" or (kernel != "saker" and mib < 256):
@@ -286,7 +286,7 @@ def profile(top, name, limit=25):
     boot, counts = machine.count(top, "saker", [name], True)
     if boot.failures or not counts:
         raise Fatal(f"bench: {boot.failures}", 1)
-    (user, kernel, blocks), (_, n) = counts[0], boot.order[0]
+    (user, kernel, blocks, _), (_, n) = counts[0], boot.order[0]
     by, calls = {}, {}
     for pc, length, runs in blocks:
         at = bisect.bisect_right(starts, pc) - 1

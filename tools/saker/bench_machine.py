@@ -166,7 +166,7 @@ def symbols(path):
 
 
 def count(top, kernel, words, blocks, timeout=300):
-    """A boot under the counting plugin: (Boot, [(user, kernel, [(pc, length, runs)])])."""
+    """A boot under the counting plugin: (Boot, [(user, kernel, [(pc, length, runs)], (port, mmio))])."""
     marks = dict((name, at) for at, name in symbols(os.path.join(top, "build/bench/bench")))
     with tempfile.NamedTemporaryFile("r") as out:
         plugin = (f"-plugin {top}/build/bench/count.so,begin={marks['bench_mark_begin']:#x},"
@@ -176,7 +176,7 @@ def count(top, kernel, words, blocks, timeout=300):
         for line in out:
             fields = line.split()
             if fields[0] == "count":
-                counts.append((int(fields[1]), int(fields[2]), []))
+                counts.append((int(fields[1]), int(fields[2]), [], (int(fields[3]), int(fields[4]))))
             elif len(fields) == 4:
                 counts[-1][2].append((int(fields[1], 16), int(fields[2]), int(fields[3])))
     return result, counts
