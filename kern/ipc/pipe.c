@@ -334,7 +334,12 @@ static bool pipe_leave(struct pipe *p, u32 mode)
 	GUARD_MUTEX(&p->lock);
 	p->readers -= !!(mode & FILE_READ);
 	p->writers -= !!(mode & FILE_WRITE);
-	return --p->files == 0;
+	if (--p->files == 0)
+		return true;
+	/* Under the lock: without it the struct may go with the file at the other end. */
+	waitq_wake_all(&p->rd_wait);
+	waitq_wake_all(&p->wr_wait);
+	return false;
 }
 
 static bool fifo_leave(struct vnode *vn, struct pipe *p, u32 mode)
@@ -352,12 +357,8 @@ static void pipe_release(struct file *f)
 {
 	struct pipe *p = f->priv;
 
-	if (f->vnode ? fifo_leave(f->vnode, p, f->mode) : pipe_leave(p, f->mode)) {
+	if (f->vnode ? fifo_leave(f->vnode, p, f->mode) : pipe_leave(p, f->mode))
 		pipe_free(p);
-		return;
-	}
-	waitq_wake_all(&p->rd_wait);
-	waitq_wake_all(&p->wr_wait);
 }
 
 static const struct file_ops pipe_fops = {
