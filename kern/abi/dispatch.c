@@ -4,6 +4,7 @@
  * syscall_nr, those that ended are in the ring); everything that only watched
  * threads need is behind TF_TRACE.
  */
+#include <abi/strace.h>
 #include <abi/syscall.h>
 #include <abi/syscall_info.h>
 #include <abi/sys_protos.h>
@@ -36,9 +37,14 @@ const char *syscall_name(u32 nr)
 
 static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 {
+	bool wanted, told = self->watched & WATCH_STRACE;
 	u64 started;
-	bool watched = self->thread.flags & TF_TRACE, wanted = !watched || ptrace_syscall_enter(self);
-	u32 nr = (u32)tf->orig_rax;	/* the tracer may have changed it; -1: no call, rax is as it left it */
+	u32 nr;
+
+	if (told)
+		strace_enter(self, tf);
+	wanted = !(self->thread.flags & TF_TRACE) || ptrace_syscall_enter(self);
+	nr = (u32)tf->orig_rax;		/* the tracer may have changed it; -1: no call, rax is as it left it */
 
 	started = syscall_metrics_enter(nr);
 	trace_syscall_call_begin(nr, tf->rdi);
@@ -48,6 +54,8 @@ static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 		tf->rax = (u64)syscall_absent(self, tf);
 	trace_syscall_call_end((i64)tf->rax);
 	syscall_metrics_exit(nr, started);
+	if (told)
+		strace_leave(self, tf);
 	if (READ_ONCE(self->thread.flags) & TF_TRACE)
 		ptrace_syscall_exit(self);
 	return (i64)tf->rax;

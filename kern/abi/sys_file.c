@@ -129,12 +129,8 @@ i64 sys_flock(struct task *self, int fd, u32 op)
 	return file_flock(r.file, op);
 }
 
-#define FIONCLEX 0x5450u
-#define FIOCLEX	 0x5451u
-#define FIONBIO	 0x5421u
 #define FIOASYNC 0x5452u
 #define FIOQSIZE 0x5460u
-#define FIONREAD 0x541bu
 
 /* Sets or clears one status flag by the int at arg. */
 static i64 ioctl_flag(struct file *f, int fd, u32 flag, u64 arg)

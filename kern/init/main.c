@@ -4,6 +4,7 @@
  * kernel_main() to its end and becomes its own idle loop; the rest of the boot
  * (unpacking, first program) happens in a thread, where sleeping is allowed.
  */
+#include <abi/strace.h>
 #include <abi/syscall.h>
 #include <arch/machine.h>
 #include <arch/smp.h>
@@ -82,6 +83,7 @@ void kernel_main(struct bootinfo *bi)
 	vfs_init();
 	ipc_init();
 	proc_init();
+	strace_init();
 	procfs_absent_count = syscall_absent_count;
 	procfs_syscall_name = syscall_name;
 	procfs_syscall_totals = syscall_totals;

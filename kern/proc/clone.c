@@ -99,6 +99,7 @@ static void task_free(struct thread *thread)
 	if (t->proc)
 		process_put(t->proc);
 	kfree(t->trace);
+	kfree(t->strace);
 	slab_free(task_cache, t);
 }
 
@@ -190,6 +191,8 @@ static void copy_task_state(struct birth *b)
 	t->user = user_counts_get(self->user);
 	atomic_inc(&t->user->tasks);
 	t->counted = true;
+	if (unlikely(task_watcher != NULL))
+		task_watcher->born(t, self);
 }
 
 static int copy_tables(struct birth *b)

@@ -201,6 +201,8 @@ void task_exit(i32 code)
 
 	if (unlikely(self->trace != NULL))
 		ptrace_exit_stop(self, code);
+	if (unlikely(self->watched & WATCH_STRACE))
+		task_watcher->end(self, code);
 	trace_exit_total_begin(code);
 	self->exit_code = code;
 	signal_exit_thread(self);

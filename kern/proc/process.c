@@ -13,6 +13,7 @@
 
 struct slab_cache *task_cache, *process_cache, *sighand_cache;
 atomic_t thread_total, process_total;
+const struct task_watcher *task_watcher;
 struct process *init_process;
 
 struct task *task_get(struct task *t)

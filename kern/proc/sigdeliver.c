@@ -147,6 +147,8 @@ static void do_stop(struct task *self, u64 irq) RELEASES(&self->proc->sig_lock)
 	spin_unlock_irq(&p->sig_lock, irq);
 	if (last)
 		notify_cldstop(p, CLD_STOPPED);
+	if (unlikely(self->watched & WATCH_STRACE))
+		task_watcher->stop(self, p->stop_signal);
 	while (READ_ONCE(self->halted) & HALT_JOB && !thread_fatal_pending()) {
 		sched_block();
 		sched_set_state(THREAD_STOPPED);
@@ -268,6 +270,11 @@ bool signal_next(struct task *self, struct ksignal *ks)
 			sig = ptrace_signal_locked(self, sig, &ks->info, &irq);
 			if (!sig)
 				continue;
+		}
+		if (unlikely(self->watched & WATCH_STRACE)) {
+			spin_unlock_irq(&p->sig_lock, irq);
+			task_watcher->signal(self, sig, &ks->info);
+			irq = spin_lock_irq(&p->sig_lock);
 		}
 		ks->sig = sig;
 		if (has_handler(p, sig, &ks->act)) {

@@ -148,7 +148,7 @@ static bool prepare(struct process *p, struct task *t, u32 sig, bool force)
 		return true;			/* its action may change before it is unblocked */
 	if (likely(!signal_is_ignored(p, t, sig, force)))
 		return true;
-	return task_is_traced(t) && sig != SIGKILL;	/* its tracer may want to know */
+	return (task_is_traced(t) || t->watched & WATCH_STRACE) && sig != SIGKILL;	/* somebody may want to know */
 }
 
 static bool wants(struct task *t, u32 sig)
@@ -183,7 +183,7 @@ static void complete(struct process *p, struct task *t, u32 sig, bool private)
 	if (!target)
 		return;				/* delivered when somebody unblocks it */
 	if (is_fatal(p, sig) && !((target->real_blocked.bits | SIG_CORE_MASK) & SIGBIT(sig)) &&
-	    (sig == SIGKILL || !task_is_traced(target))) {
+	    (sig == SIGKILL || !(task_is_traced(target) || target->watched & WATCH_STRACE))) {
 		DISCARD(signal_kill_group_locked(p, (i32)sig));	/* false: dying already */
 		return;
 	}

@@ -17,12 +17,13 @@ import sys
 SCALARS = {
     "fd": "int", "dirfd": "int", "int": "int", "uint": "u32", "long": "i64", "ulong": "u64",
     "size": "u64", "off": "i64", "pid": "i32", "uid": "u32", "gid": "u32", "mode": "u32",
-    "dev": "u32", "sig": "int", "clock": "int",
+    "dev": "u32", "sig": "int", "clock": "int", "addr": "u64", "hex": "u64", "hex32": "u32", "cmode": "u32",
+    "ioctlarg": "u64", "fcntlarg": "u64", "prctlarg": "u64", "futexarg": "u64",
 }
-POINTERS = ("upath", "ustr", "argv", "ptr")
+POINTERS = ("upath", "ustr", "argv", "envp", "ptr", "ostr", "sockaddr", "osockaddr", "sockoptarg")
 DIRECTIONS = ("in", "out", "io")
 STATES = ("supported", "partial", "absent")
-RESULTS = ("zero", "fd", "size", "long", "pid", "addr", "none")
+RESULTS = ("zero", "fd", "size", "long", "pid", "addr", "none", "octal", "poll", "select", "fcntl", "time")
 RESTARTS = ("no", "sys", "nohand", "block", "always")
 WIDTHS = {"32": "u32", "64": "u64", "int": "int"}
 REGS = ("rdi", "rsi", "rdx", "r10", "r8", "r9")
@@ -152,6 +153,10 @@ enum syscall_kind {{
 	{upper(POINTERS, 'SYSCALL_ARG')},
 	SYSCALL_ARG_BYTES, SYSCALL_ARG_STRUCT, SYSCALL_ARG_FLAGS, SYSCALL_ARG_ENUM,
 }};
+enum syscall_nr {{
+	{', '.join(f'SYSCALL_NR_{c.name.upper()} = {c.nr}' for c in calls)},
+}};
+enum syscall_set {{ {upper(sets, 'SYSCALL_SET')} }};
 enum syscall_dir {{ SYSCALL_DIR_NONE, SYSCALL_DIR_IN, SYSCALL_DIR_OUT, SYSCALL_DIR_IO }};
 enum syscall_struct {{
 	{upper(structs, 'SYSCALL_STRUCT')},
@@ -162,6 +167,7 @@ struct syscall_arg {{
 	u8 detail;	/* flag set, or enum syscall_struct */
 	u8 dir;		/* enum syscall_dir, of pointers */
 	u8 len;		/* index + 1 of the argument that counts elements or bytes; 0: one */
+	u8 width;	/* of flags and enumerations: 64, 32 or (int) 0 */
 }};
 struct syscall_info {{
 	u16 name;	/* 0: no such number */
@@ -235,7 +241,8 @@ def out_table(calls, sets):
                 set_names.index(a.set) if a.set else 0
             direction = f"SYSCALL_DIR_{(a.dir or 'none').upper()}"
             length = names.index(a.len) + 1 if a.len else 0
-            args.append(f"{{ {s.add(a.name)}, SYSCALL_ARG_{a.kind.upper()}, {detail}, {direction}, {length} }}")
+            width = {"64": 64, "32": 32, "int": 0}[sets[a.set]["width"]] if a.set else 0
+            args.append(f"{{ {s.add(a.name)}, SYSCALL_ARG_{a.kind.upper()}, {detail}, {direction}, {length}, {width} }}")
     flags, fsets = [], []
     for fs in sets.values():
         fsets.append(f"{{ {len(flags)}, {len(fs['flags'])} }}")

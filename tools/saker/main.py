@@ -9,16 +9,21 @@ usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its 
        ./saker test [--full] [--kernel linux] [GROUP|NAME...]   TAP on stdout
        ./saker bench [--icount] [NAME...] [--against FILE]   Saker against Linux
        ./saker trace [-e GROUPS] [-o FILE] -- CMD  where the time goes, span by span
+       ./saker strace [-f] [-c] [-e LIST] [-o FILE] -- CMD   its system calls, as strace shows them
        ./saker profile [-o FILE] -- CMD            where the time goes, by samples of stacks
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
-LATER = ("strace", "bisect")
+LATER = ("bisect",)
 
 
 def run(top, args):
     from . import options, run as runner
-    return runner.run(options.parse(top, args))
+    wishes = options.parse(top, args)
+    if "strace" in (wishes.debug or "").split(","):
+        from . import strace as tracer
+        return tracer.run_followed(wishes)
+    return runner.run(wishes)
 
 
 def test(top, args):
@@ -41,6 +46,11 @@ def profile(top, args):
     return profiler.run(top, args)
 
 
+def strace(top, args):
+    from . import strace as tracer
+    return tracer.run(top, args)
+
+
 def doctor(top, args):
     from . import doctor as report
     return report.run(top, args)
@@ -53,7 +63,7 @@ def command(top, args):
         return 0
     if name in LATER:
         raise Fatal(f"{name}: not built yet", 2)
-    known = {"run": run, "test": test, "bench": bench, "trace": trace, "profile": profile,
+    known = {"run": run, "test": test, "bench": bench, "trace": trace, "strace": strace, "profile": profile,
              "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)

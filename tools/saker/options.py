@@ -20,7 +20,7 @@ with CMD's exit status.  Without CMD: a shell.
   --append STR             words added to the kernel's command line
   --timeout S              end after S seconds with status 124
   --share HOST:GUEST       (no such device yet)
-  --gdb                    wait for a debugger on TCP port 1234
+  --gdb[=PORT]             wait for a debugger on a TCP port (1234): tools/gdb/saker.py
   --log FILE               keep the kernel's log
   --crash FILE             keep crash reports as JSON, one on a line
   --core FILE              at the end, whatever it is, save the guest's memory for gdb
@@ -49,7 +49,7 @@ class Options:
         self.append = ""
         self.timeout = None
         self.share = None
-        self.gdb = False
+        self.gdb = None
         self.log = None
         self.crash = None
         self.core = None
@@ -124,8 +124,8 @@ def parse(top, args):
             sys.stdout.flush()
             os._exit(0)
         name, has_value, value = word[2:].partition("=")
-        if word == "--gdb":
-            options.gdb = True
+        if name == "gdb" and word.startswith("--"):
+            options.gdb = _number("gdb", value, int, 1) if has_value else 1234
         elif word.startswith("--") and name in VALUES:
             if not has_value:
                 if at == len(args):

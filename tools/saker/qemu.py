@@ -111,7 +111,7 @@ def command_line(options, accel, init, initrd):
     if options.core:
         argv += ["-chardev", f"socket,id=monitor,fd={MONITOR_FD}", "-mon", "chardev=monitor,mode=control"]
     if options.gdb:
-        argv += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
+        argv += ["-S", "-gdb", f"tcp:127.0.0.1:{options.gdb}"]
     if options.qemu:
         import shlex
         argv += shlex.split(options.qemu)

@@ -331,7 +331,7 @@ class Session:
             except OSError as error:
                 raise Fatal(f"--crash {self.options.crash}: {error.strerror}", 2) from None
         if self.options.gdb:
-            self.say("waiting for a debugger: target remote :1234")
+            self.say(f"waiting for a debugger: target remote :{self.options.gdb}")
         self.signals_set_up()
         self.raw.enter()
         try:

@@ -12,7 +12,7 @@ import sys
 
 from .error import Fatal
 
-GROUPS = ("host", "model", "fuzz", "boot", "launcher", "guest", "planted", "suite", "busybox",
+GROUPS = ("host", "model", "fuzz", "boot", "launcher", "guest", "strace", "planted", "suite", "busybox",
           "budgets", "stress")
 USAGE = f"""\
 usage: ./saker test [--full] [--kernel linux|saker] [GROUP|NAME...]

@@ -79,6 +79,7 @@ struct task {
 	struct vfork_wait *vfork;		/* parent's completion, taken at exec or exit */
 	struct ptrace *trace;			/* NULL until it is traced for the first time; the pointer is const from then on
 						   and published under PROC_TABLE and sig_lock */
+	struct strace_state *strace;		/* abi/strace.c; NULL: not traced so.  The thread's own, freed with it */
 	u32 personality;
 	u32 timer_slack_ns;
 	u32 pdeath_signal;
@@ -150,6 +151,14 @@ struct process {
 static inline struct task *task_current(void) { return (struct task *)thread_current(); }
 static inline bool task_is_user(const struct thread *t) { return t->vfs_caller != NULL; }
 static inline struct trapframe *task_frame(struct task *t) { return arch_thread_frame(&t->thread.arch); }
+/* strace (abi) hears of user threads that have WATCH_STRACE, and of all that are born.  No lock held; interrupts on. */
+struct task_watcher {
+	void (*born)(struct task *child, const struct task *maker);	/* not linked yet */
+	void (*signal)(struct task *self, u32 sig, const struct siginfo_k *info);	/* about to be delivered */
+	void (*stop)(struct task *self, u32 sig);
+	void (*end)(struct task *self, i32 code);
+};
+extern const struct task_watcher *task_watcher;		/* NULL: nobody.  Const once processes exist */
 /* One watcher more or less of t's system calls.  Context: any. */
 void task_watch(struct task *t, u8 watcher, bool on);
 struct task *task_get(struct task *t);
