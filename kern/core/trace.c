@@ -27,6 +27,7 @@ static DEFINE_PER_CPU(struct trace_ring *, trace_ring);	/* const after trace_ini
 static DEFINE_PER_CPU(u32, trace_tid);			/* the running thread; written at each switch */
 static u32 workers;					/* atomic */
 static const char *const group_names[] = { TRACE_GROUP_NAMES };
+static const char *const event_names[] = { TRACE_EVENT_NAMES };
 
 void trace_record(u32 event, u64 a0, u64 a1)
 {
@@ -57,6 +58,26 @@ u32 trace_worker_id(const char *name)
 	str_copy(text, name, sizeof(text));
 	trace_task_worker(id, trace_text(text, 0));
 	return id;
+}
+
+bool trace_peek(u32 cpu, u64 back, struct trace_record *out)
+{
+	struct trace_ring *ring = trace_mask ? *per_cpu_ptr(&trace_ring, cpu) : NULL;
+	u64 head, i;
+
+	if (!ring)
+		return false;
+	head = READ_ONCE(ring->head);
+	if (back >= head || back > ring->mask)
+		return false;
+	i = head - 1 - back;
+	*out = ring->record[i & ring->mask];
+	return out->lap == (u16)(i >> ring->shift);
+}
+
+const char *trace_event_name(u32 event)
+{
+	return event >> 2 < ARRAY_LEN(event_names) ? event_names[event >> 2] : "?";
 }
 
 /* ---- start ---- */

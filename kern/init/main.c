@@ -90,6 +90,7 @@ void kernel_main(struct bootinfo *bi)
 	syscall_metrics_init();
 	profile_start_cpu();
 	crash_step_add(syscall_crash_step);
+	crash_step_add(trace_crash_step);
 	procfs_init();
 	sysfs_init();
 	devfs_init();

@@ -1,6 +1,7 @@
 """`saker trace`: the recording, its table, its flame graph, and runs that end badly."""
 import json
 import os
+import re
 import subprocess
 
 from tap import BOOT_LIMIT, SAKER, case, equal, holds, scratch
@@ -98,6 +99,7 @@ def crash():
         status, _, err = trace("-o", "t.json", "--append", "rdinit=/bin/true", "--", "true", top=top)
         equal(status, 125, "status")
         holds("Attempted to kill init" in err, err[:500])
+        holds(re.search(r"us cpu 0 tid 1 exit.total begins", err), err[-3000:])
         events = load(os.path.join(top, "t.json"))["traceEvents"]
     cut = {event["name"] for event in events if event.get("args", {}).get("unfinished")}
     holds({"exit.total", "syscall.exit_group"} <= cut, f"open at the end: {sorted(cut)}")

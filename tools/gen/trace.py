@@ -107,7 +107,8 @@ def header(points, enums):
     print("\nenum trace_event {")
     for point in points:
         print(f"\tTRACE_{point['name'].replace('.', '_').upper()},")
-    print("};\n")
+    print("};")
+    print("#define TRACE_EVENT_NAMES " + ", ".join(f'"{point["name"]}"' for point in points) + "\n")
     for point in points:
         if point["kind"] == "event":
             print(recorder(point, "", "TRACE_INSTANT", point["args"]))

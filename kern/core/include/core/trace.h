@@ -13,6 +13,7 @@
 #include <base/attrs.h>
 
 struct bootinfo;
+struct crash_report;
 
 #define TRACE_INSTANT 0u
 #define TRACE_BEGIN   1u
@@ -44,6 +45,13 @@ void trace_record(u32 event, u64 a0, u64 a1);
 void trace_switch(u32 prev, u32 next, u32 state);
 /* The next number for a kernel thread, told to the reader with its name. */
 u32 trace_worker_id(const char *name);
+
+/* For reports, of any CPU: its record `back` places before the newest.  False: there is none, or it is half written. */
+bool trace_peek(u32 cpu, u64 back, struct trace_record *out);
+const char *trace_event_name(u32 event);	/* of a record's event; "?" */
+
+/* The last records of all CPUs (core/crash.h). */
+void trace_crash_step(struct crash_report *report);
 
 /* Boot, after outbox_init() and before mem_init().  debug=trace turns it on; trace=GROUPS, trace_ring=SIZE per CPU. */
 void trace_init(struct bootinfo *bi);
