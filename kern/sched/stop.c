@@ -82,7 +82,7 @@ static bool all_parked(u64 stop)
 	return true;
 }
 
-void sched_stop_others(void)
+void sched_stop_others(void) ACQUIRES(&stop_lock)
 {
 	mutex_lock(&stop_lock);
 	u64 stop = ++last_stop;
@@ -94,7 +94,7 @@ void sched_stop_others(void)
 		cpu_spin(n);
 }
 
-void sched_resume_others(void)
+void sched_resume_others(void) RELEASES(&stop_lock)
 {
 	WRITE_ONCE(held, 0);
 	mutex_unlock(&stop_lock);

@@ -19,6 +19,7 @@ int aspace_area_at(struct aspace *as, u64 addr, bool exact, struct area *out)
 
 int aspace_area_peek(struct aspace *as, u64 addr, struct area *out)
 {
+	rwlock_unshared(&as->lock);
 	struct area *a = area_find(as, addr);
 
 	if (!a)

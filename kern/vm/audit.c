@@ -154,6 +154,7 @@ static void check_source(struct audit *a)
 
 static void check_entry(struct audit *a)
 {
+	rwlock_assert_write(&a->as->lock);
 	struct area *ar = area_find(a->as, a->va);
 
 	a->frame = pte_page(a->e);

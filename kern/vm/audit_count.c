@@ -138,6 +138,7 @@ static void mark_table(struct audit *a, struct page *t, u32 level, u64 base)
 
 static void mark_spaces(struct audit *a)
 {
+	spin_unshared(&list_lock);			/* the machine is held */
 	list_for_each(a->as, &spaces, audit_link) {
 		struct page *root = pfn_to_page(a->as->root);
 
@@ -153,9 +154,12 @@ static void mark_objects(struct audit *a)
 	struct vm_object *obj;
 	struct page *pg;
 
-	list_for_each(obj, &objects, audit_link)
+	spin_unshared(&list_lock);			/* the machine is held */
+	list_for_each(obj, &objects, audit_link) {
+		spin_unshared(&obj->tree_lock);
 		for (u64 index = 0; (pg = radix_next(obj->root, &index, ~0ull >> PAGE_SHIFT)) != NULL; index++)
 			DISCARD(mark(a, pg, FRAME_CACHED));
+	}
 }
 
 static void mark_image(struct page *pg, u32 refs, void *arg)
@@ -193,12 +197,14 @@ static bool entry_names(struct audit *a, pte_t dir, u64 va, const struct page *p
 /* For the report: an entry that owns the frame, its area and its space. */
 static bool find_entry(struct audit *a, const struct page *pg)
 {
+	spin_unshared(&list_lock);			/* the machine is held: no list and no tree is half changed */
 	list_for_each(a->as, &spaces, audit_link) {
 		pte_t *dir;
 
 		for (u64 va = 0; (dir = pgtable_next_dir(a->as, &va, USER_TOP)) != NULL; va += HUGE_SIZE) {
 			va = ALIGN_DOWN(va, HUGE_SIZE);
 			if (entry_names(a, *dir, va, pg)) {
+				rwlock_unshared(&a->as->lock);
 				a->area = area_find(a->as, a->va);
 				return true;
 			}

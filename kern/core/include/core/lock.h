@@ -33,7 +33,7 @@ void spin_init(spinlock_t *l, enum lock_rank rank);
 MUST_USE bool spin_try_lock(spinlock_t *l) TRY_ACQUIRES(true, *l);
 bool spin_is_held(const spinlock_t *l);		/* by this CPU in debug builds; by anyone else */
 #define assert_held(l) ASSERT(spin_is_held(l))
-/* For the lock analysis: nobody else has the object yet, or any more, so what the lock guards is the caller's without it. */
+/* For the lock analysis: nobody else has the object yet, or any more, or runs; what the lock guards is the caller's without it. */
 static inline void spin_unshared(const spinlock_t *l) ASSERTS_HELD(*l) {}
 
 /* For sleeping locks (sched): rank bookkeeping of the current thread, no-ops in release builds.
