@@ -30,6 +30,13 @@
 /* Borrows a descriptor for the call: AUTO_FD r = fd_use(self, fd); if (!r.file) return -EBADF; */
 static inline struct fd_ref fd_use(struct task *self, int fd) { return fd_borrow(self->vfs.fds, fd, false); }
 static inline struct fd_ref fd_use_path(struct task *self, int fd) { return fd_borrow(self->vfs.fds, fd, true); }
+/* A reference of its own on an open file, O_PATH included; NULL: not open. */
+static inline struct file *fd_hold(struct task *self, int fd)
+{
+	struct fd_ref r = fd_use_path(self, fd);
+
+	return r.file && !r.owned ? file_get(r.file) : r.file;
+}
 static inline u32 fd_limit(struct task *self) { return (u32)MIN(self->vfs.nofile_limit, (u64)FDTABLE_HARD_MAX); }
 /* Consumes f.  The new descriptor or -errno. */
 static inline MUST_USE i64 fd_install_new(struct task *self, struct file *f, bool cloexec)

@@ -95,7 +95,7 @@ i64 sys_readahead(struct task *self, int fd, i64 offset, u64 count)
 
 i64 sys_dup(struct task *self, int fd)
 {
-	struct file *f = fdtable_file(self->vfs.fds, fd, true);
+	struct file *f = fd_hold(self, fd);
 
 	return f ? fd_install_new(self, f, false) : -EBADF;
 }

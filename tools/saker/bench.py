@@ -18,7 +18,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --icount          count instructions (repeatable); without it, time
   --against FILE    compare with an earlier report.json
   --kernel LIST     only these of saker,linux,linux_mitigations_off (rows then have no ratio)
-  --runs N          boots of each kernel (5 for time, 1 for instructions)
+  --runs N          boots of each kernel (3 for time, 1 for instructions)
   --points all      every point of the curves
   --profile NAME    where a row's instructions go on Saker, by function
   --spans NAME      the same by the tracer's spans (rows that fork in each iteration)
@@ -27,7 +27,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --list            the names
 """
 WITH_VALUE = ("--against", "--kernel", "--runs", "--points", "--profile", "--spans", "--append")
-RUNS_TIME = 5
+RUNS_TIME = 3
 BOOT_ROWS = ("boot_to_init", "memory_after_boot")
 # What is counted per iteration on Saker: the kernel functions that stand for it.
 EVENTS = {"page_faults": r"vm_fault", "tlb_flushes": r"mmu_flush_(all|page|tag|kernel_local)",
@@ -107,7 +107,7 @@ def parse(top, args):
 
 
 def words_of(request):
-    words = [] if request.icount else ["scale=4", "repeat=3"]
+    words = [] if request.icount else ["repeat=3"]
     words += ["points=all"] if request.points else []
     return words + [name for name in request.rows + request.curves
                     if name not in BOOT_ROWS and name != "boot_by_memory"]

@@ -181,40 +181,28 @@ void fpu_copy_current(struct arch_thread *to)
 
 u32 arch_fpu_frame_size(void) { return cpu_has.xsave ? fpu_size + 4 : FXSAVE_SIZE; }
 
-static u64 frame_header_out(const u8 *area, uptr_t dst)
-{
-	struct sw_bytes sw = { FP_MAGIC1, fpu_size + 4, xfeatures, fpu_size, { 0 } };
-	u8 header[XHEADER_SIZE];
-	u32 magic2 = FP_MAGIC2;
-	u64 bv, left;
-
-	memcpy(header, area + FXSAVE_SIZE, XHEADER_SIZE);
-	memcpy(&bv, header, 8);
-	bv |= 3;			/* programs may edit the legacy part in place: it always counts */
-	memcpy(header, &bv, 8);
-	left = user_copy_out(uptr_add(dst, SW_OFFSET), &sw, sizeof(sw));
-	left += user_copy_out(uptr_add(dst, FXSAVE_SIZE), header, XHEADER_SIZE);
-	left += user_copy_out(uptr_add(dst, fpu_size), &magic2, 4);
-	return left;
-}
-
+/*
+ * The area goes out as it is, with the software's bytes filled in for the moment (XSAVE and XRSTOR leave them alone).
+ * A switch during the copy saves the same registers again; only the header may then lack a bit, so it goes last.
+ */
 int arch_fpu_save_user(uptr_t dst)
 {
-	struct arch_thread *at = this_cpu_read(arch_current);
-	u8 *area = at->fpu;
-	u64 irq = irq_save(), left;
+	u8 *area = this_cpu_read(arch_current)->fpu;
+	struct sw_bytes *sw = (struct sw_bytes *)(area + SW_OFFSET);
+	u64 irq = irq_save(), left, bv;
+	u32 magic2 = FP_MAGIC2;
 
 	area_save_full(area);
 	irq_restore(irq);
-	/* A switch during the copy saves the same registers again: the area does not change. */
 	if (!cpu_has.xsave)
 		return user_copy_out(dst, area, FXSAVE_SIZE) ? -EFAULT : 0;
-	left = user_copy_out(dst, area, SW_OFFSET);
-	left += frame_header_out(area, dst);
-	if (fpu_size > FXSAVE_SIZE + XHEADER_SIZE)
-		left += user_copy_out(uptr_add(dst, FXSAVE_SIZE + XHEADER_SIZE), area + FXSAVE_SIZE + XHEADER_SIZE,
-				      fpu_size - FXSAVE_SIZE - XHEADER_SIZE);
-	return left ? -EFAULT : 0;
+	*sw = (struct sw_bytes){ FP_MAGIC1, fpu_size + 4, xfeatures, fpu_size, { 0 } };
+	left = user_copy_out(dst, area, fpu_size);
+	*sw = (struct sw_bytes){ 0 };
+	bv = *(u64 *)(area + FXSAVE_SIZE) | 3;	/* programs may edit the legacy part in place: it always counts */
+	if (left || user_put(uptr_add(dst, FXSAVE_SIZE), &bv))
+		return -EFAULT;
+	return user_put(uptr_add(dst, fpu_size), &magic2);
 }
 
 /* Does the frame carry our extended state?  As Linux: else only the legacy part counts. */
