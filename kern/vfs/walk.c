@@ -455,7 +455,7 @@ static void walk_prepare(struct walk *w, struct vfs_caller *c, u32 flags, bool p
 	w->parent_only = parent_only;
 }
 
-static int walk_path(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
+static ALWAYS_INLINE int walk_path(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out)
 {
 	struct walk w;
 	int err;
