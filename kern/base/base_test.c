@@ -133,9 +133,14 @@ TEST(list, order_removal_and_splice)
 
 struct key {
 	struct rb_node node;
-	u32 k;
+	u32 k, size;			/* size: nodes of the subtree, kept by the tree's update */
 	bool in;
 };
+
+static u32 rb_size(const struct rb_node *n)
+{
+	return n ? container_of(n, struct key, node)->size : 0;
+}
 
 /* Black height of the subtree; checks colours, order and parents. */
 static u32 rb_check(const struct rb_node *n, const struct rb_node *parent, u32 lo, u32 hi)
@@ -152,7 +157,13 @@ static u32 rb_check(const struct rb_node *n, const struct rb_node *parent, u32 l
 	l = rb_check(n->child[0], n, lo, k);
 	r = rb_check(n->child[1], n, k, hi);
 	CHECK_EQ(l, r);
+	CHECK_EQ(container_of(n, struct key, node)->size, rb_size(n->child[0]) + rb_size(n->child[1]) + 1);
 	return l + !n->red;
+}
+
+static void rb_count(struct rb_node *n)
+{
+	container_of(n, struct key, node)->size = rb_size(n->child[0]) + rb_size(n->child[1]) + 1;
 }
 
 static void rb_put(struct rb_tree *t, struct key *x)
@@ -169,7 +180,7 @@ static void rb_put(struct rb_tree *t, struct key *x)
 TEST(rbtree, random_inserts_and_removals_stay_balanced)
 {
 	static struct key keys[500];
-	struct rb_tree t = { NULL };
+	struct rb_tree t = { .update = rb_count };
 	u32 n = 0;
 
 	for (u32 step = 0; step < 40000; step++) {
@@ -189,6 +200,7 @@ TEST(rbtree, random_inserts_and_removals_stay_balanced)
 		u32 count = 0;
 
 		CHECK(!t.root || !t.root->red);
+		CHECK_EQ(rb_size(t.root), n);
 		rb_check(t.root, NULL, 0, ~0u);
 		for (struct rb_node *p = rb_first(&t); p; p = rb_next(p))
 			count++;

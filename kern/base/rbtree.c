@@ -32,6 +32,18 @@ static void rotate(struct rb_tree *t, struct rb_node *n, u32 side)
 	replace_child(t, n->parent, n, up);
 	up->child[side] = n;
 	n->parent = up;
+	if (t->update) {
+		t->update(n);
+		t->update(up);		/* what lies below it is the same as before: no need to go on */
+	}
+}
+
+void rb_update(struct rb_tree *t, struct rb_node *n)
+{
+	if (!t->update)
+		return;
+	for (; n; n = n->parent)
+		t->update(n);
 }
 
 void rb_insert(struct rb_tree *t, struct rb_node *n, struct rb_node *parent, struct rb_node **link)
@@ -40,6 +52,7 @@ void rb_insert(struct rb_tree *t, struct rb_node *n, struct rb_node *parent, str
 	n->child[0] = n->child[1] = NULL;
 	n->red = true;
 	*link = n;
+	rb_update(t, n);
 	while ((parent = n->parent) && parent->red) {
 		struct rb_node *grand = parent->parent;		/* exists: a red node is not the root (inv. 1) */
 		u32 side = side_of(parent);
@@ -129,6 +142,7 @@ void rb_remove(struct rb_tree *t, struct rb_node *n)
 		lost_red = n->red;
 		replace_child(t, n->parent, n, filler);
 	}
+	rb_update(t, hole_parent);
 	if (!lost_red)
 		remove_fixup(t, filler, hole_parent);
 }

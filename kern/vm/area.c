@@ -1,6 +1,6 @@
 /*
- * Areas: the sorted set, splitting and merging, the search for a hole, and the
- * link to the object that an area maps.
+ * Areas: the sorted set, splitting and merging, and the link to the object that
+ * an area maps.
  *
  * A1  Areas of a space do not overlap; start < end, both page-aligned.
  * A2  as->nareas, total_pages, data_pages, locked_pages and nofork are the sums
@@ -9,8 +9,7 @@
  *     start, end, off, as and the link change only under obj->lock shared (plus
  *     areas_lock for the list): whoever holds obj->lock exclusive sees a list
  *     that stands still, and needs no lock of the spaces but their pgt_lock.
- * A4  For a search from mmap_base == hint_base: every hole above hint_top is at most
- *     hint_hole long, unless a place found there was not used.
+ * A4, A5: gap.c.
  *
  * Everything here runs with as->lock exclusive, or only looks with it shared.
  */
@@ -232,6 +231,7 @@ void area_set_range(struct area *a, u64 start, u64 end)
 	} else {
 		range_store(a, start, end);
 	}
+	rb_update(&as->areas, &a->node);
 }
 
 void area_set_flags(struct area *a, u32 flags)
@@ -266,6 +266,7 @@ void area_split(struct area *a, u64 at, struct area *upper)
 	}
 	forget_hit(as);
 	count_pages(as, a->flags, -(i64)((end - at) >> PAGE_SHIFT));
+	rb_update(&as->areas, &a->node);
 	tree_add(as, upper);
 }
 
@@ -341,6 +342,7 @@ void area_merge(struct area *a, struct area *b, struct list *dead)
 	} else {
 		a->end = end;
 	}
+	rb_update(&as->areas, &a->node);
 	list_push_back(dead, &b->object_link);
 }
 
@@ -376,84 +378,4 @@ bool area_covers(struct aspace *as, u64 start, u64 end)
 		start = a->end;
 	}
 	return false;
-}
-
-/* --- the search for a hole ------------------------------------------------ */
-
-u64 area_low_guard(const struct area *a)
-{
-	if (!(a->flags & VM_GROWSDOWN))
-		return a->start;
-	return a->start > VM_STACK_GAP ? a->start - VM_STACK_GAP : 0;
-}
-
-void area_hole_made(struct aspace *as, u64 start, u64 end)
-{
-	if (end > as->hint_top && as->hint_base) {
-		struct area *above = area_find(as, start), *below = above ? area_prev(above) : NULL;
-		u64 top = above ? area_low_guard(above) : USER_TOP;
-		u64 bottom = below ? below->end : 0;
-
-		if (!above) {
-			below = rb_entry(rb_last(&as->areas), struct area, node);
-			bottom = below ? below->end : 0;
-		}
-		as->hint_hole = MAX(as->hint_hole, MAX(end, top) - MIN(start, bottom));
-	}
-}
-
-static u64 gap_up(struct aspace *as, u64 len, u64 low, u64 high) MUST_HOLD_SHARED(&as->lock)
-{
-	u64 at = low;
-
-	for (struct area *a = area_find(as, low); a; a = area_next(a)) {
-		if (at + len > high)
-			return 0;
-		if (at + len <= area_low_guard(a))
-			return at;
-		at = MAX(at, a->end);
-	}
-	return at + len <= high ? at : 0;
-}
-
-static u64 gap_down(struct aspace *as, u64 len, u64 low, u64 high, bool hint) MUST_HOLD(&as->lock)
-{
-	bool based = high == as->mmap_base;
-	bool hinted = hint && based && as->hint_base == high && len > as->hint_hole;
-	u64 top = hinted ? as->hint_top : high;
-	u64 widest = hinted ? as->hint_hole : 0;
-	struct area *a = area_find(as, top), *below;
-
-	if (a)
-		top = MIN(top, area_low_guard(a));
-	below = a ? area_prev(a) : rb_entry(rb_last(&as->areas), struct area, node);
-	for (;; below = area_prev(below)) {
-		u64 bottom = MAX(below ? below->end : 0, low);
-
-		if (top >= bottom + len) {
-			if (based) {
-				as->hint_base = high;
-				as->hint_top = top - len;
-				as->hint_hole = widest;
-			}
-			return top - len;
-		}
-		if (!below || below->end <= low)
-			return 0;
-		if (top > bottom)
-			widest = MAX(widest, top - bottom);
-		top = MIN(top, area_low_guard(below));
-	}
-}
-
-u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up)
-{
-	if (len > high || high - len < low)
-		return 0;
-	if (up)
-		return gap_up(as, len, low, high);
-	/* The hint is only a hint: a place that was found and not used may hide behind it. */
-	u64 at = gap_down(as, len, low, high, true);
-
-	return at ? at : gap_down(as, len, low, high, false);
 }

@@ -193,7 +193,7 @@ void area_set_flags(struct area *a, u32 flags);
 MUST_USE int area_isolate(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);
 bool area_can_merge(const struct area *a, const struct area *b);	/* a right below b */
 void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead) MUST_HOLD(&as->lock);
-/* Highest (or lowest, up) place for len bytes in [low, high); 0: none. */
+/* gap.c.  Highest (or lowest, up) place for len bytes in [low, high); 0: none. */
 u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up) MUST_HOLD(&as->lock);
 u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap */
 bool area_covers(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* no hole */

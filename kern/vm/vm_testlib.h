@@ -18,7 +18,7 @@ static inline u8 *walk_access(struct aspace *as, u64 va, u32 want)
 
 	if (!dir || !pte_present(*dir))
 		return NULL;
-	pte_t e = *leaf_slot(pte_page(*dir), va);
+	pte_t e = pte_huge(*dir) ? pte_of_huge(*dir, va) : *leaf_slot(pte_page(*dir), va);
 
 	if (!pte_present(e) || (want == VM_WRITE && !(pte_writable(e) && pte_writable(*dir))) ||
 	    (want == VM_EXEC && e.v & PTE_NX))

@@ -43,6 +43,7 @@ struct area {
 	struct list object_link;	/* obj->areas */
 	struct aspace *as;
 	u64 start, end;			/* page-aligned, [start, end) */
+	u64 sub_low, sub_end, sub_gap;	/* of the subtree, while the space is indexed (gap.c, inv. A5).  lock exclusive */
 	u32 flags;			/* VM_* */
 	struct vm_object *obj;		/* NULL: private anonymous.  Holds a reference through get_owner/put_owner */
 	u64 off;			/* byte offset in obj of start, page-aligned */
@@ -56,7 +57,7 @@ struct aspace {
 	struct rb_tree areas GUARDED_BY(&lock);
 	struct area *last_hit;		/* cache: guarded by lock exclusive, or any when valid under shared */
 	u64 gen GUARDED_BY(&lock);
-	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (area.c, inv. A4).  lock exclusive */
+	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (gap.c, inv. A4).  lock exclusive */
 	refcount_t refs;		/* users of the struct (pins) */
 	atomic_t users;			/* threads that run in it: at 0 it is torn down */
 	pfn_t root;			/* top table; const after create */
