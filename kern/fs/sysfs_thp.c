@@ -89,6 +89,7 @@ static int fixed_show(struct seq *s, void *node)
 }
 
 static const struct setting scan_ms = { &huge_policy.scan_ms, UINT32_MAX };
+static const struct setting alloc_ms = { &huge_policy.alloc_ms, UINT32_MAX };
 static const struct setting scan_pages = { &huge_policy.scan_pages, UINT32_MAX };
 static const struct setting max_none = { &huge_policy.max_none, HUGE_PAGES - 1 };
 static const struct setting collapse = { &huge_policy.collapse, 1 };
@@ -101,6 +102,7 @@ static const struct setting collapse = { &huge_policy.collapse, 1 };
 #define FIXED(n, text)	  { .name = (n), .mode = S_IFREG | 0444, .flags = SYNTH_SYSFS, .show = fixed_show, .data = (text) }
 
 static struct synth_entry khugepaged_entries[] = {
+	SETTING("alloc_sleep_millisecs", alloc_ms),
 	SETTING("defrag", collapse),
 	COUNTER("full_scans", &huge_stats.runs),
 	SETTING("max_ptes_none", max_none),

@@ -31,6 +31,7 @@
 #include <vfs/vfs.h>
 #include <vm/aspace.h>
 #include <vm/audit.h>
+#include <vm/huge.h>
 #include <vm/verify.h>
 #include "init.h"
 
@@ -80,6 +81,7 @@ void kernel_main(struct bootinfo *bi)
 	random_init();
 	futex_init();
 	vm_init();
+	huge_start();
 	vfs_init();
 	ipc_init();
 	proc_init();

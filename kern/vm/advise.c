@@ -7,6 +7,7 @@
  */
 #include <arch/usercopy.h>
 #include <sched/sched.h>
+#include <vm/huge.h>
 
 #include "vm.h"
 
@@ -15,6 +16,7 @@ enum advice {
 	MADV_FREE = 8, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK,
 	MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK,
 	MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED,
+	MADV_COLLAPSE,
 };
 
 #define MS_ASYNC      1
@@ -92,7 +94,7 @@ static int advise_populate(struct aspace *as, u64 start, u64 end, u32 want)
 static bool advice_known(int what)
 {
 	return (what >= MADV_NORMAL && what <= MADV_DONTNEED) || (what >= MADV_FREE && what <= MADV_DOFORK) ||
-	       (what >= MADV_HUGEPAGE && what <= MADV_DONTNEED_LOCKED);
+	       (what >= MADV_HUGEPAGE && what <= MADV_COLLAPSE);
 }
 
 static int advise_drop(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
@@ -146,6 +148,23 @@ static int advise_flags(struct advise *v, struct area *a, u64 start, u64 end) MU
 	return area_change_flags(v->as, start, end, set, clear, &v->dead);
 }
 
+/* The system's mode and the background's limits do not bind who asks by name. */
+static int advise_collapse(struct aspace *as, struct area *a, u64 start, u64 end) MUST_HOLD(&as->lock)
+{
+	u64 base = ALIGN_UP(start, HUGE_SIZE), stop = huge_base(end);
+	int failed = 0;
+
+	if (!huge_area_capable(a) || base > stop)
+		return -EINVAL;
+	for (; base < stop; base += HUGE_SIZE) {
+		int err = huge_collapse(as, a, base, HUGE_PAGES);
+
+		if (err && err != -EEXIST)
+			failed = err;
+	}
+	return failed;
+}
+
 static int advise_area(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	switch (v->what) {
@@ -153,6 +172,8 @@ static int advise_area(struct advise *v, struct area *a, u64 start, u64 end) MUS
 		return advise_drop(v, a, start, end);
 	case MADV_REMOVE:
 		return advise_remove(v, a, start, end);
+	case MADV_COLLAPSE:
+		return advise_collapse(v->as, a, start, end);
 	case MADV_COLD: case MADV_PAGEOUT:
 		return a->flags & VM_LOCKED ? -EINVAL : 0;	/* no swap: nothing that could be aged */
 	default:

@@ -127,6 +127,7 @@ static void aspace_teardown(struct aspace *as)
 	ASSERT(thread_current()->aspace != as);
 	rwlock_write(&as->lock);
 	tlb_leave(as);
+	huge_space_forget(as);
 	area_unlink_all(as, &dead);
 	image_tables_end(as);
 	pgtable_destroy(as);

@@ -140,14 +140,17 @@ static int fault_huge(struct fault *f)
 	{
 		GUARD_SPIN(&as->pgt_lock);
 		slot = pgtable_dir_slot(as, f->va, NULL);
-		if (slot && pte_live(*slot))
+		if (slot && pte_live(*slot)) {
+			huge_space_note(as);
 			return FAULT_SMALL;
+		}
 	}
 	head = block_alloc(PAGE_ANON, ALLOC_ZERO);
 	if (!head && huge_worth_reclaim(f->area) && mem_reclaim(HUGE_PAGES) >= HUGE_PAGES)
 		head = block_alloc(PAGE_ANON, ALLOC_ZERO);
 	if (!head) {
 		atomic64_inc(&huge_stats.fault_fallback);
+		huge_space_note(as);
 		return FAULT_SMALL;
 	}
 	int err = pgtable_dir_for_write(as, huge_base(f->va), &pd, &slot);

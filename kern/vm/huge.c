@@ -20,7 +20,7 @@
 #include "vm.h"
 
 struct huge_policy huge_policy = {
-	.enabled = HUGE_ALWAYS, .effort = EFFORT_MADVISE, .collapse = true, .scan_ms = 10000, .scan_pages = 4096, .max_none = HUGE_PAGES - 1,
+	.enabled = HUGE_ALWAYS, .effort = EFFORT_MADVISE, .collapse = true, .scan_ms = 10000, .alloc_ms = 60000, .scan_pages = 4096, .max_none = HUGE_PAGES - 1,
 };
 struct huge_stats huge_stats;
 
@@ -87,17 +87,18 @@ void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct 
 	atomic64_inc(&huge_stats.split);
 }
 
+bool huge_area_capable(const struct area *a)
+{
+	return !a->obj && !(a->flags & (VM_SHARED | VM_NOHUGE)) && !huge_space_disabled(a->as);
+}
+
 bool huge_area_eligible(const struct area *a)
 {
 	u32 mode = READ_ONCE(huge_policy.enabled);
 
-	if (a->obj || a->flags & (VM_SHARED | VM_NOHUGE) || huge_space_disabled(a->as))
+	if (!huge_area_capable(a))
 		return false;
 	return mode == HUGE_ALWAYS || (mode == HUGE_MADVISE && a->flags & VM_HUGE);
-}
-
-void huge_policy_changed(void)
-{
 }
 
 void huge_space_disable(struct aspace *as, bool disable)

@@ -409,6 +409,14 @@ int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t *
 
 /* --- taking away --------------------------------------------------------- */
 
+void pgtable_unlink_leaf(struct aspace *as, struct page *pd, pte_t *slot)
+{
+	as->rss -= MIN(leaf_rss(pte_page(*slot)), as->rss);
+	WRITE_ONCE(slot->v, 0);
+	pd->used--;
+	tables_add(as, -1);
+}
+
 bool pgtable_detach_leaf(struct gather *g, u64 va)
 {
 	struct aspace *as = g->as;

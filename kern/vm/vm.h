@@ -140,6 +140,8 @@ void pgtable_leaf_drop(struct page *leaf);
 void pgtable_destroy(struct aspace *as);			/* no lock: nobody runs in or looks at as any more */
 MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock);	/* no pgt_lock; from->lock exclusive */
 spinlock_t *pgtable_share_lock(struct page *leaf);
+/* A leaf leaves its directory, counted out of as; pd stays, perhaps empty.  Flush, then pgtable_leaf_drop(). */
+void pgtable_unlink_leaf(struct aspace *as, struct page *pd, pte_t *slot);
 /* A table enters its upper table, as OWNED. */
 void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct page *t);
 
@@ -164,6 +166,14 @@ void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct 
 bool huge_wanted(const struct area *a, u64 va);		/* no lock but as->lock: may va's 2 MiB become one entry? */
 bool huge_worth_reclaim(const struct area *a);		/* is a block worth reclaiming for? */
 bool huge_is_at(struct aspace *as, u64 va);		/* takes pgt_lock */
+/*
+ * collapse.c: the table at base, inside a, becomes a 2 MiB entry if at most max_none of its pages are absent.  as->lock
+ * exclusive.  -EINVAL: it may not; -EAGAIN: not now (shared, pinned); -ENOMEM: no block; -EEXIST: it is one already.
+ */
+MUST_USE int huge_collapse(struct aspace *as, const struct area *a, u64 base, u32 max_none);
+/* khuge.c: a fault took 4 KiB where 2 MiB were wanted; as has ended (as->lock exclusive). */
+void huge_space_note(struct aspace *as);
+void huge_space_forget(struct aspace *as);
 
 /* tlb (gather.c) */
 bool tlb_elsewhere(struct aspace *as);				/* some other CPU may hold translations */

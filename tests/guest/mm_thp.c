@@ -671,6 +671,79 @@ static void the_system_can_refuse_them(void)
 	close(fd);
 }
 
+static void they_are_made_on_demand(void)
+{
+	byte *p = map_aligned(2);
+
+	allow();
+	tap_must(madvise(p, 2 * HUGE, MADV_NOHUGEPAGE));
+	fill(p, 2 * PAGES, 1);
+	tap_eq(smaps_kb(p, "AnonHugePages"), 0);
+	tap_err(madvise(p, 2 * HUGE, MADV_COLLAPSE), EINVAL);
+	tap_must(madvise(p, 2 * HUGE, MADV_HUGEPAGE));
+	tap_must(madvise(p + PAGE, PAGE, MADV_DONTNEED));
+	if (madvise(p, 2 * HUGE, MADV_COLLAPSE) < 0) {
+		tap_ok(errno == ENOMEM || errno == EAGAIN);
+		tap_skip("no 2 MiB block is at hand");
+	}
+	tap_eq(smaps_kb(p, "AnonHugePages"), 4096);
+	tap_must(madvise(p, 2 * HUGE, MADV_COLLAPSE));
+	tap_ok(has(p, 0, 1) && is_zero(p, 1) && holds(p, 2, 2 * PAGES, 1));
+	fill(p, 2 * PAGES, 2);
+	tap_ok(holds(p, 0, 2 * PAGES, 2));
+	/* Split by a child, whole again without it. */
+	pid_t kid = tap_fork();
+	if (kid == 0) {
+		put(p, 5, 3);
+		tap_leave();
+	}
+	put(p, 6, 4);
+	tap_join(kid);
+	tap_must(madvise(p, 2 * HUGE, MADV_COLLAPSE));
+	tap_eq(smaps_kb(p, "AnonHugePages"), 4096);
+	tap_ok(holds(p, 0, 6, 2) && has(p, 6, 4) && holds(p, 7, 2 * PAGES, 2));
+}
+
+static void set_number(const char *name, long value)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/transparent_hugepage/khugepaged/%s", name);
+	int fd = open(path, O_WRONLY), n = snprintf(text, sizeof(text), "%ld", value);
+
+	tap_need(fd >= 0);
+	tap_eq(write(fd, text, n), n);
+	close(fd);
+}
+
+static void the_background_makes_them(void)
+{
+	int fd = open(ENABLED, O_RDWR);
+	char was[128] = "";
+	byte *p = map_aligned(2);
+
+	tap_need(fd >= 0 && pread(fd, was, sizeof(was) - 1, 0) > 0);
+	/* It sees the range as it is mapped or touched: first 4 KiB pages, then leave to use others. */
+	tap_must(pwrite(fd, "never", 5, 0));
+	fill(p, 2 * PAGES, 1);
+	tap_must(pwrite(fd, "always", 6, 0));
+	set_number("scan_sleep_millisecs", 10);
+	set_number("alloc_sleep_millisecs", 10);
+	tap_must(madvise(p, 2 * HUGE, MADV_HUGEPAGE));
+	tap_must(madvise(p + 3 * PAGE, PAGE, MADV_DONTNEED));
+	put(p, 3, 1);
+	for (int i = 0; i < 500 && smaps_kb(p, "AnonHugePages") < 2048; i++) {
+		tap_ok(holds(p, 0, 2 * PAGES, 1));
+		usleep(10000);
+	}
+	tap_ok(smaps_kb(p, "AnonHugePages") >= 2048);
+	tap_ok(holds(p, 0, 2 * PAGES, 1));
+	set_number("scan_sleep_millisecs", 10000);
+	set_number("alloc_sleep_millisecs", 60000);
+	tap_must(pwrite(fd, strchr(was, '[') + 1, strcspn(strchr(was, '[') + 1, "]"), 0));
+	close(fd);
+}
+
 static void reserved_pages_are_none(void)
 {
 	void *p = mmap(NULL, HUGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -686,4 +759,4 @@ TAP_MAIN(CASE(one_write_makes_a_huge_page), CASE(advice_against_them_is_taken), 
 	 CASE(the_heap_takes_part), CASE(a_child_writes_one_page), CASE(the_parent_writes_under_a_child),
 	 CASE(the_parent_exits_first), CASE(every_order), CASE(sixty_four_processes), CASE(others_read_and_write_it),
 	 CASE(the_system_counts_them), CASE(a_process_can_refuse_them), CASE(the_system_can_refuse_them),
-	 CASE(reserved_pages_are_none))
+	 CASE(they_are_made_on_demand), CASE_SLOW(the_background_makes_them, 60), CASE(reserved_pages_are_none))

@@ -483,7 +483,7 @@ static int ref_populate_advice(u32 s, u32 first, u32 n, u32 want)
 
 static void op_advise(u32 s)
 {
-	static const u32 advices[] = { 4, 4, 4, 8, 9, 10, 11, 11, 18, 19, 19, 14, 22, 23 };
+	static const u32 advices[] = { 4, 4, 4, 8, 9, 10, 11, 11, 18, 19, 19, 14, 14, 15, 22, 23 };
 	u32 first, n, advice = advices[below(ARRAY_LEN(advices))];
 	int expect = 0, hole = 0;
 
@@ -500,6 +500,18 @@ static void op_advise(u32 s)
 		}
 	}
 	EXPECT(aspace_advise(space[s], page_va(first), n * PAGE_SIZE, (int)advice), expect ? expect : hole);
+}
+
+/* Content stays; what the answer is depends on who shares which frame. */
+static void op_collapse(u32 s)
+{
+	u32 block = (u32)below(BLOCKS);
+	i64 got;
+
+	DOING("space %u collapses block %u", s, block);
+	got = aspace_advise(space[s], page_va(HUGE_FIRST + MARGIN + block * HUGE_PAGES), HUGE_SIZE, 25);
+	if (got && got != -EINVAL && got != -EAGAIN && got != -ENOMEM)
+		panic("collapse: %ld", got);
 }
 
 static void op_lock(u32 s)
@@ -692,8 +704,10 @@ static void one_step(void)
 		op_remap(s);
 	else if (dice < 770)
 		op_resize(s);
-	else if (dice < 820)
+	else if (dice < 810)
 		op_advise(s);
+	else if (dice < 820)
+		op_collapse(s);
 	else if (dice < 840)
 		op_lock(s);
 	else if (dice < 845)
@@ -787,8 +801,8 @@ void model_round_step(u64 number, bool audit)
 void model_round_end(void)
 {
 	if (verbose)
-		printf("# 2 MiB entries: %ld made, %ld split; %ld refused\n", huge_stats.fault_alloc.v, huge_stats.split.v,
-		       huge_stats.fault_fallback.v);
+		printf("# 2 MiB entries: %ld by faults, %ld by collapse, %ld split; %ld refused\n", huge_stats.fault_alloc.v,
+		       huge_stats.collapse.v, huge_stats.split.v, huge_stats.fault_fallback.v);
 	check_audit();
 	end_round();
 }

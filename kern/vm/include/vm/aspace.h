@@ -83,6 +83,9 @@ struct aspace {
 	/* The program's and its interpreter's, while their entries may be in the tables.  Const while there are users. */
 	struct { struct vm_image *image; u64 bias; } images[2];
 	u32 dumpable;
+	struct list huge_link;		/* khuge.c's list, under its lock, with huge_listed */
+	u64 huge_cursor;		/* where the background collapse goes on; its own */
+	bool huge_listed;
 	u32 no_huge;			/* bool: PR_SET_THP_DISABLE; read anywhere */
 	struct list audit_link;		/* debug=audit: all spaces (audit_count.c) */
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */

@@ -17,6 +17,7 @@ struct huge_policy {
 	u32 effort;			/* enum huge_effort */
 	u32 collapse;			/* bool: the background collapse may run */
 	u32 scan_ms;			/* pause between its runs */
+	u32 alloc_ms;			/* the same after a run that found no block */
 	u32 scan_pages;			/* pages that a run looks at */
 	u32 max_none;			/* absent pages of 512 that a collapse fills with zeros */
 };
@@ -31,8 +32,10 @@ struct huge_stats {
 };
 extern struct huge_stats huge_stats;
 
+void huge_start(void);				/* boot: the background collapse */
 /* May this area have 2 MiB entries, by its kind, its advice, its space and the system? */
 bool huge_area_eligible(const struct area *a);
+bool huge_area_capable(const struct area *a);	/* whatever the system's mode is */
 /* PR_SET_THP_DISABLE: none for this space and what it forks and executes. */
 void huge_space_disable(struct aspace *as, bool disable);
 static inline bool huge_space_disabled(const struct aspace *as) { return READ_ONCE(as->no_huge); }
