@@ -89,7 +89,7 @@ static struct aspace *take_space(void)
 }
 
 /* The next 2 MiB at or after *va that may become one entry: the area, or NULL.  as->lock held. */
-static struct area *next_region(struct aspace *as, u64 *va)
+static struct area *next_region(struct aspace *as, u64 *va) MUST_HOLD(&as->lock)
 {
 	for (struct area *a = area_find(as, *va); a; a = area_next(a)) {
 		*va = ALIGN_UP(MAX(*va, a->start), HUGE_SIZE);

@@ -170,10 +170,10 @@ bool huge_is_at(struct aspace *as, u64 va);		/* takes pgt_lock */
  * collapse.c: the table at base, inside a, becomes a 2 MiB entry if at most max_none of its pages are absent.  as->lock
  * exclusive.  -EINVAL: it may not; -EAGAIN: not now (shared, pinned); -ENOMEM: no block; -EEXIST: it is one already.
  */
-MUST_USE int huge_collapse(struct aspace *as, const struct area *a, u64 base, u32 max_none);
+MUST_USE int huge_collapse(struct aspace *as, const struct area *a, u64 base, u32 max_none) MUST_HOLD(&as->lock);
 /* khuge.c: a fault took 4 KiB where 2 MiB were wanted; as has ended (as->lock exclusive). */
 void huge_space_note(struct aspace *as);
-void huge_space_forget(struct aspace *as);
+void huge_space_forget(struct aspace *as) MUST_HOLD(&as->lock);
 
 /* tlb (gather.c) */
 bool tlb_elsewhere(struct aspace *as);				/* some other CPU may hold translations */
