@@ -321,7 +321,7 @@ static void link_thread(struct birth *b)
 	list_push_back(&p->threads, &t->thread_link);
 }
 
-static void link_process(struct birth *b)
+static void link_process(struct birth *b) MUST_HOLD(&proc_table_lock)
 {
 	struct task *t = b->child, *self = b->self;
 	struct process *p = t->proc, *me = self->proc;
@@ -343,7 +343,7 @@ static void link_process(struct birth *b)
 }
 
 /* 0, -errno, or 1: a chunk of numbers must be made first (*chunk). */
-static int link_locked(struct birth *b, u32 *chunk)
+static int link_locked(struct birth *b, u32 *chunk) MUST_HOLD(&proc_table_lock)
 {
 	struct process *me = b->self->proc;
 	struct task *t = b->child;

@@ -96,6 +96,7 @@ static void send_pdeath(struct process *child, struct task *dead)
 
 /* A zombie child whose new parent does not care is released: collected on dead through thread_link of its leader. */
 static void adopt(struct process *child, struct process *reaper, struct process *from, struct list *dead)
+	MUST_HOLD(&proc_table_lock)
 {
 	list_remove(&child->sibling);
 	child->parent = reaper;
@@ -111,7 +112,7 @@ static void adopt(struct process *child, struct process *reaper, struct process 
 	group_check_orphaned_locked(child, from);
 }
 
-static void give_children_away(struct task *self, struct list *dead)
+static void give_children_away(struct task *self, struct list *dead) MUST_HOLD(&proc_table_lock)
 {
 	struct process *p = self->proc, *child, *tmp, *reaper;
 	struct task *other;
@@ -155,7 +156,7 @@ static void become_zombie(struct task *self)
 }
 
 /* PROC_TABLE held.  Tasks to release afterwards go on dead. */
-static void leave_locked(struct task *self, struct list *dead)
+static void leave_locked(struct task *self, struct list *dead) MUST_HOLD(&proc_table_lock)
 {
 	struct process *p = self->proc;
 	struct task *leader = p->leader;

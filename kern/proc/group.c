@@ -19,7 +19,7 @@ static struct pgroup group_zero = {
 	.session = &session_zero, .members = LIST_INIT(group_zero.members), .link = LIST_INIT(group_zero.link),
 };
 
-static void session_drop_locked(struct session *s)
+static void session_drop_locked(struct session *s) MUST_HOLD(&proc_table_lock)
 {
 	if (!ref_put(&s->refs))
 		return;
@@ -39,7 +39,7 @@ void group_join_locked(struct process *p, struct pgroup *g)
 }
 
 /* Drops one reference: at 0 the group's number is free and the session loses a group. */
-static void group_put_locked(struct pgroup *g)
+static void group_put_locked(struct pgroup *g) MUST_HOLD(&proc_table_lock)
 {
 	if (!ref_put(&g->refs))
 		return;
@@ -163,7 +163,7 @@ static int setpgid_target(struct task *self, u32 pid, struct process **out)
 	return 0;
 }
 
-static int setpgid_locked(struct task *self, u32 pid, u32 pgid, struct pgroup **fresh)
+static int setpgid_locked(struct task *self, u32 pid, u32 pgid, struct pgroup **fresh) MUST_HOLD(&proc_table_lock)
 {
 	struct pid_slot *s = pid_slot(pgid);
 	struct process *p;

@@ -39,7 +39,7 @@ void itimer_rearm_real(struct process *p)
 }
 
 /* One CPU-time timer: sends when due.  Returns what is left, ~0 when off. */
-static u64 check_cpu_itimer(struct process *p, u32 which, u64 spent)
+static u64 check_cpu_itimer(struct process *p, u32 which, u64 spent) MUST_HOLD(&p->sig_lock)
 {
 	struct itimer_state *it = &p->itimer[which];
 
@@ -56,7 +56,7 @@ static u64 check_cpu_itimer(struct process *p, u32 which, u64 spent)
 	return it->next_ns - spent;
 }
 
-static u64 check_cpu_limit(struct process *p, u64 spent)
+static u64 check_cpu_limit(struct process *p, u64 spent) MUST_HOLD(&p->sig_lock)
 {
 	struct rlimit64 *rl = &p->rlim[RLIMIT_CPU];
 	u64 sec = spent / NSEC_PER_SEC;
@@ -74,7 +74,7 @@ static u64 check_cpu_limit(struct process *p, u64 spent)
 	return MIN(rl->cur, rl->max) * NSEC_PER_SEC - spent;
 }
 
-static void cpu_check_locked(struct process *p)
+static void cpu_check_locked(struct process *p) MUST_HOLD(&p->sig_lock)
 {
 	u64 user, total, left;
 	u32 n;

@@ -70,10 +70,10 @@ struct pid_slot {
 };
 struct pid_slot *pid_slot(u32 nr);		/* NULL: out of range or never used */
 /* Takes want (0: the next free).  0; -EAGAIN: none left; -EEXIST; -EINVAL; 1: pid_chunk_add(*out) first. */
-MUST_USE int pid_alloc_locked(u32 want, u32 *out);
+MUST_USE int pid_alloc_locked(u32 want, u32 *out) MUST_HOLD(&proc_table_lock);
 MUST_USE int pid_chunk_add(u32 index);		/* no lock held.  -ENOMEM */
-void pid_release_locked(u32 nr);		/* frees the number if nothing uses it */
-u32 pid_next_used_locked(u32 from);		/* 0: none */
+void pid_release_locked(u32 nr) MUST_HOLD(&proc_table_lock);		/* frees the number if nothing uses it */
+u32 pid_next_used_locked(u32 from) MUST_HOLD(&proc_table_lock);		/* 0: none */
 u32 pid_last(void);
 
 /* --- per-uid counts (users.c).  Context: any --- */
@@ -98,19 +98,19 @@ extern struct slab_cache *task_cache, *process_cache, *sighand_cache;
 extern atomic_t thread_total, process_total;
 extern struct process *init_process;		/* pid 1, once made */
 MUST_USE struct process *process_alloc(void);	/* refs == 1 */
-void process_add_dead_thread(struct process *p, struct task *t);	/* sig_lock held */
-/* Takes t off its process and number tables.  PROC_TABLE held. */
-void task_unlink_locked(struct task *t);
+void process_add_dead_thread(struct process *p, struct task *t) MUST_HOLD(&p->sig_lock);
+/* Takes t off its process and number tables. */
+void task_unlink_locked(struct task *t) MUST_HOLD(&proc_table_lock);
 /* After the lock was dropped: what the table held of t. */
 void task_release_rest(struct task *t);
 struct process *process_of_slot(const struct pid_slot *s, u32 nr);	/* the leader's process, or NULL */
 MUST_USE u64 process_cpu_ns(struct process *p, u64 *user_ns);	/* sig_lock held */
 
 /* --- groups and sessions (group.c): PROC_TABLE held --- */
-void group_join_locked(struct process *p, struct pgroup *g);
-void group_leave_locked(struct process *p);
-bool group_is_orphaned_locked(struct pgroup *g, struct process *ignore);
-void group_check_orphaned_locked(struct process *p, struct process *parent);
+void group_join_locked(struct process *p, struct pgroup *g) MUST_HOLD(&proc_table_lock);
+void group_leave_locked(struct process *p) MUST_HOLD(&proc_table_lock);
+bool group_is_orphaned_locked(struct pgroup *g, struct process *ignore) MUST_HOLD(&proc_table_lock);
+void group_check_orphaned_locked(struct process *p, struct process *parent) MUST_HOLD(&proc_table_lock);
 void session_leader_exit(struct process *p);	/* no lock held */
 void group_init(void);
 MUST_USE int group_create_init(struct process *p);
@@ -144,13 +144,15 @@ void sigitem_free(struct sigitem *item);
 void sighand_put(struct sighand *sh);
 bool signal_ignores_children(struct process *p);	/* SIGCHLD says that zombies are released at once */
 MUST_USE struct sighand *sighand_dup(struct sighand *sh, bool clear);
-/* sig_lock of p held.  t: private; NULL: for the process.  force: from the kernel. */
-int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct siginfo_k *info, bool force);
+/* t: private; NULL: for the process.  force: from the kernel. */
+int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct siginfo_k *info, bool force)
+	MUST_HOLD(&p->sig_lock);
 /* Queues a timer's own item (not queued now).  False: the signal is ignored or nobody is there. */
-MUST_USE bool signal_send_item_locked(struct process *p, struct task *t, struct sigitem *item);
+MUST_USE bool signal_send_item_locked(struct process *p, struct task *t, struct sigitem *item) MUST_HOLD(&p->sig_lock);
 void signal_wake_task(struct task *t, bool fatal);	/* sig_lock held */
 void signal_recalc(struct task *self);			/* sig_lock held: TF_SIGNAL of the running task */
-bool signal_kill_group_locked(struct process *p, i32 code);	/* starts the group's death; false: already under way */
+/* Starts the group's death; false: already under way. */
+bool signal_kill_group_locked(struct process *p, i32 code) MUST_HOLD(&p->sig_lock);
 bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force);
 void signal_fill_user(struct siginfo_k *info, struct task *from, u32 sig, i32 code);
 void signal_exit_thread(struct task *self);	/* no more signals for it; others take the shared ones */
@@ -158,8 +160,8 @@ void signal_flush_handlers(struct task *self);	/* exec */
 void exec_init(void);				/* exec_image=, prefault_limit= */
 void signal_send_init(void);
 void signalfd_notify(struct sighand *sh);
-/* Takes one signal: private first, then shared; re-arms interval timers.  sig_lock held. */
-u32 signal_dequeue_locked(struct task *t, u64 blocked, struct siginfo_k *info);
+/* Takes one signal: private first, then shared; re-arms interval timers. */
+u32 signal_dequeue_locked(struct task *t, u64 blocked, struct siginfo_k *info) MUST_HOLD(&t->proc->sig_lock);
 void signal_force_info(u32 sig, const struct siginfo_k *info);
 
 /* --- delivery (sigdeliver.c, sigframe.c) --- */
@@ -170,8 +172,8 @@ u32 sigframe_min_stack(void);			/* AT_MINSIGSTKSZ */
 /* Parent's notices.  PROC_TABLE held. */
 /* The thread takes its part in the group's stop.  sig_lock held.  True: it was the last, the group has stopped. */
 MUST_USE bool signal_stop_join(struct task *self);
-void notify_parent_cldstop_locked(struct process *p, u32 why);
-MUST_USE bool notify_parent_exit_locked(struct process *p);	/* true: reap at once */
+void notify_parent_cldstop_locked(struct process *p, u32 why) MUST_HOLD(&proc_table_lock);
+MUST_USE bool notify_parent_exit_locked(struct process *p) MUST_HOLD(&proc_table_lock);	/* true: reap at once */
 
 /* --- timers (itimer.c, posixtimer.c) --- */
 void itimer_init(struct process *p);
@@ -186,7 +188,7 @@ struct vfork_wait { struct waitq wait; bool done; };
 void vfork_done(struct task *t);
 /* PROC_TABLE held.  p may be left with nothing but its leader, a zombie nobody traces: the parent is told, or, if it does
  * not want to know, the leader goes on dead. */
-void group_check_dead_locked(struct process *p, struct list *dead);
+void group_check_dead_locked(struct process *p, struct list *dead) MUST_HOLD(&proc_table_lock);
 void task_release_mm(struct task *self);	/* robust list, clear_tid, vfork: the old space is still current */
 void task_robust_exit(struct task *self);
 /* Other threads die; the caller becomes the leader.  0, -EAGAIN. */

@@ -78,7 +78,7 @@ void ptrace_unlink_locked(struct task *t)
 }
 
 /* t was unlinked and may be a zombie that only its tracer had waited for. */
-static void settle_zombie_locked(struct task *t, struct process *tracer, struct list *dead)
+static void settle_zombie_locked(struct task *t, struct process *tracer, struct list *dead) MUST_HOLD(&proc_table_lock)
 {
 	struct process *p = t->proc;
 

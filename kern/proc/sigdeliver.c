@@ -210,7 +210,7 @@ static bool must_die(struct task *self)
 	return p->group_exiting || (p->exec_task && p->exec_task != self);
 }
 
-static u32 take_one(struct task *self, struct siginfo_k *info)
+static u32 take_one(struct task *self, struct siginfo_k *info) MUST_HOLD(&self->proc->sig_lock)
 {
 	u32 sig = sigqueue_take_fault(&self->pending, self->blocked.bits, info);
 

@@ -176,7 +176,7 @@ static struct task *choose_target(struct process *p, struct task *t, u32 sig, bo
 	return NULL;
 }
 
-static void complete(struct process *p, struct task *t, u32 sig, bool private)
+static void complete(struct process *p, struct task *t, u32 sig, bool private) MUST_HOLD(&p->sig_lock)
 {
 	struct task *target = choose_target(p, t, sig, private);
 
@@ -357,7 +357,7 @@ static int kill_group_locked(struct task *self, struct pgroup *g, u32 sig, const
 	return success ? 0 : last;
 }
 
-static int kill_all_locked(struct task *self, u32 sig, const struct siginfo_k *info)
+static int kill_all_locked(struct task *self, u32 sig, const struct siginfo_k *info) MUST_HOLD(&proc_table_lock)
 {
 	int ret = 0;
 	u32 count = 0;

@@ -72,7 +72,7 @@ static bool is_for_tracer(const struct wait_request *w, const struct task *t)
 	return task_is_traced(t) && t->trace->tracer->proc != w->self->proc;
 }
 
-static bool try_zombie(struct wait_request *w, struct process *p)
+static bool try_zombie(struct wait_request *w, struct process *p) MUST_HOLD(&proc_table_lock)
 {
 	struct task *leader = p->leader;
 	i32 status;
@@ -141,7 +141,7 @@ static bool try_continued(struct wait_request *w, struct process *p)
 }
 
 /* PROC_TABLE held.  True: w->ret is settled. */
-static bool try_child(struct wait_request *w, struct process *p, bool *any)
+static bool try_child(struct wait_request *w, struct process *p, bool *any) MUST_HOLD(&proc_table_lock)
 {
 	if (!eligible(w, p))
 		return false;
@@ -194,7 +194,7 @@ static bool try_traced_stop(struct wait_request *w, struct task *t)
 }
 
 /* A tracee that ended.  Of a process whose parent is another the parent is told now. */
-static bool try_traced_zombie(struct wait_request *w, struct task *t)
+static bool try_traced_zombie(struct wait_request *w, struct task *t) MUST_HOLD(&proc_table_lock)
 {
 	struct process *p = t->proc;
 	bool leader = t == p->leader;
@@ -222,7 +222,7 @@ static bool try_traced_zombie(struct wait_request *w, struct task *t)
 }
 
 /* PROC_TABLE held.  True: w->ret is settled. */
-static bool scan_tracees(struct wait_request *w, bool *any)
+static bool scan_tracees(struct wait_request *w, bool *any) MUST_HOLD(&proc_table_lock)
 {
 	struct ptrace *tr;
 
