@@ -147,7 +147,7 @@ static void check_source(struct audit *a)
 	if (ar->file_end && a->va + PAGE_SIZE > ar->file_end)
 		audit_breach(a, "a boundary page is served from the cache: the file's part ends at %#llx",
 			     (unsigned long long)ar->file_end);
-	if (a->e.v & PTE_BORROWED && image_form == IMAGE_BLOCK)
+	if ((a->e.v & PTE_BORROWED && image_form == IMAGE_BLOCK) || image_huge_has(a->as, a->frame))
 		return;					/* an assembled copy: verify compares it */
 	check_slot(a, (ar->off + (a->va - ar->start)) >> PAGE_SHIFT);
 }
@@ -179,7 +179,7 @@ static void check_huge(struct audit *a)
 	check_entry(a);
 	if (a->area->start > a->va || a->area->end < a->va + HUGE_SIZE)
 		audit_breach(a, "H1: a 2 MiB entry lies in more than one area");
-	if (pte_kind(a->e) != KIND_ANON)
+	if (pte_kind(a->e) != KIND_ANON && !image_huge_has(a->as, head))
 		audit_breach(a, "a 2 MiB entry of kind %u", pte_kind(a->e));
 	for (u32 i = 1; i < BLOCK_FRAMES; i++) {
 		a->frame = head + i;

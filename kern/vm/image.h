@@ -85,3 +85,4 @@ void image_entries_copy(const struct image_area *ia, struct aspace *as, u64 bias
 /* image_huge.c: a copy of the 2 MiB at base as one entry; .v == 0: not all of it is one read-only area's, or no block. */
 pte_t image_huge_build(struct image_body *body, u64 base);
 void image_huge_plug(const struct image_table *t, struct aspace *as);
+bool image_huge_has(const struct aspace *as, const struct page *frame);	/* part of such a copy of as's images? */

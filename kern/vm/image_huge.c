@@ -61,3 +61,22 @@ void image_huge_plug(const struct image_table *t, struct aspace *as)
 	}
 	spin_unlock(&as->pgt_lock);
 }
+
+static bool body_has(const struct image_body *b, const struct page *frame)
+{
+	for (u32 i = 0; i < b->ntables; i++) {
+		const struct page *head = pte_page(b->tables[i].huge);
+
+		if (pte_live(b->tables[i].huge) && frame >= head && frame < head + BLOCK_FRAMES)
+			return true;
+	}
+	return false;
+}
+
+bool image_huge_has(const struct aspace *as, const struct page *frame)
+{
+	for (u32 i = 0; i < ARRAY_LEN(as->images); i++)
+		if (as->images[i].image && body_has(as->images[i].image->body, frame))
+			return true;
+	return false;
+}
