@@ -282,8 +282,14 @@ static void leaf_copy(struct page *old, struct page *t)
 
 	stat_inc(STAT_TABLE_COPIED);
 	GUARD_SPIN(pgtable_share_lock(old));
-	for (u64 groups = table_groups(old); groups; groups &= groups - 1)
-		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
+	for (u64 groups = table_groups(old); groups; groups &= groups - 1) {
+		u32 i = group_first(groups), end = i + TABLE_GROUP;
+
+		if (leaf_pristine(old, i)) {
+			memcpy(to + i, from + i, TABLE_GROUP * sizeof(*to));
+			continue;
+		}
+		for (; i < end; i++) {
 			pte_t e = { READ_ONCE(from[i].v) };
 
 			if (!pte_live(e))
@@ -296,6 +302,7 @@ static void leaf_copy(struct page *old, struct page *t)
 				page_get(pte_page(e));
 			to[i] = e;
 		}
+	}
 	t->private = old->private;
 	t->index = old->index;
 	t->used = old->used;

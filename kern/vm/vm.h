@@ -95,6 +95,11 @@ static inline void leaf_touch(struct page *leaf, u32 first, u32 end)
 {
 	leaf->touched |= (~0u << first / TOUCH_GROUP) & (~0u >> (31 - (end - 1) / TOUCH_GROUP));
 }
+/* Entries [i, i + TABLE_GROUP) are as the image made them: BORROWED, without W. */
+static inline bool leaf_pristine(const struct page *leaf, u32 i)
+{
+	return leaf->flags & PAGE_F_READY && !(leaf->touched >> i / TOUCH_GROUP & 1);
+}
 static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t)[mmu_index(va, 0)]; }
 
 extern struct page *vm_zero_page;
