@@ -42,16 +42,23 @@ static void path_copy(const struct walk *w, const struct path *from, struct path
 		path_get(out);
 }
 
-static void fs_path(struct walk *w, const struct path *from, struct path *out)
+static NOINLINE void fs_path_locked(const struct walk *w, struct fs_view *v, const struct path *from, struct path *out)
+{
+	GUARD_SPIN(&v->lock);
+	path_copy(w, from, out);
+}
+
+/* The caller's own root or directory: nobody else changes what only it has. */
+static ALWAYS_INLINE void fs_path(const struct walk *w, const struct path *from, struct path *out)
 {
 	struct fs_view *v = w->caller ? w->caller->fs : NULL;
 
-	if (!v || (w->rcu && ref_read(&v->refs) == 1)) {
+	if (w->rcu && (!v || ref_read(&v->refs) == 1))
+		*out = *from;
+	else if (v)
+		fs_path_locked(w, v, from, out);
+	else
 		path_copy(w, from, out);
-		return;
-	}
-	GUARD_SPIN(&v->lock);
-	path_copy(w, from, out);
 }
 
 static int start_at_fd(struct walk *w, int dfd, struct path *out)
