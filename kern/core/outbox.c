@@ -20,7 +20,6 @@
 #define RING_DEFAULT (1u << 20)
 #define RING_LEAST   (64u << 10)
 #define LOW_MEMORY   (2ull << 30)	/* below it physical addresses are offsets in the RAM file on every machine */
-#define PANIC_SPINS  (1u << 24)
 
 struct outbox_record { u32 length; u16 type, cpu; };
 
@@ -77,7 +76,7 @@ static u64 put_bytes(u64 at, const void *data, u64 len)
 	return at + len;
 }
 
-/* With the lock held, or in a panic. */
+/* With the lock held. */
 static bool try_put(enum outbox_type type, const void *data, u32 len)
 {
 	struct outbox_record rec = { len, (u16)type, (u16)cpu_id() };
@@ -129,19 +128,4 @@ bool outbox_write(enum outbox_type type, const void *data, u32 len)
 		cpu_relax();
 	}
 	return true;
-}
-
-bool outbox_write_panic(enum outbox_type type, const void *data, u32 len)
-{
-	if (!fits_ever(len))
-		return false;
-	for (u32 i = 0; i < PANIC_SPINS; i++) {
-		if (try_put(type, data, len))
-			return true;
-		if (!READ_ONCE(outbox_header.attached))
-			break;
-		cpu_relax();
-	}
-	count_drop();
-	return false;
 }

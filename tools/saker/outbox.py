@@ -13,7 +13,7 @@ import struct
 
 from .error import Fatal
 
-STRACE, REPORT, SAMPLE, IMAGE = 1, 2, 3, 4
+STRACE, SAMPLE, IMAGE = 1, 2, 3
 
 MAGIC = 0x316F626F72656B53
 VERSION = 1

@@ -22,9 +22,8 @@ struct bootinfo;
 
 enum outbox_type {
 	OUTBOX_STRACE = 1,	/* text: whole lines of strace */
-	OUTBOX_REPORT = 2,	/* JSON: one crash report per record */
-	OUTBOX_SAMPLE = 3,	/* struct profile_sample (proc/profile.h) */
-	OUTBOX_IMAGE = 4,	/* struct profile_image: a program that samples speak of */
+	OUTBOX_SAMPLE = 2,	/* struct profile_sample (proc/profile.h) */
+	OUTBOX_IMAGE = 3,	/* struct profile_image: a program that samples speak of */
 };
 
 #define OUTBOX_MAGIC   0x316f626f72656b53ull	/* "Skerobo1" */
@@ -65,5 +64,3 @@ static inline bool outbox_active(void) { return unlikely(outbox_header.ring_size
 bool outbox_write(enum outbox_type type, const void *data, u32 len);
 /* Never waits.  Context: any but NMI. */
 bool outbox_write_nowait(enum outbox_type type, const void *data, u32 len);
-/* The end of the kernel: takes no lock, as its holder may never go on.  Waits at most about a second for room. */
-bool outbox_write_panic(enum outbox_type type, const void *data, u32 len);
