@@ -73,7 +73,7 @@ static void run_mmap_fault(unsigned long n)
 	touch(n, MAP_PRIVATE | MAP_ANONYMOUS, -1, 1);
 }
 
-static void run_mmap_file_fault(unsigned long n)
+static void run_mmap_fault_file(unsigned long n)
 {
 	touch(n, MAP_PRIVATE, fd, 0);
 }
@@ -112,7 +112,7 @@ const struct row rows_memory[] = {
 	{ "mmap_munmap", run_mmap_munmap, 300, 0, 0 },
 	{ "mprotect", run_mprotect, 300, begin_mprotect, end_mprotect },
 	{ "mmap_fault", run_mmap_fault, 1024, 0, 0 },
-	{ "mmap_file_fault", run_mmap_file_fault, 1024, begin_file, end_file },
+	{ "mmap_fault_file", run_mmap_fault_file, 1024, begin_file, end_file },
 	{ "thp_fault", run_thp_fault, 4, 0, 0 },
 	{ 0 },
 };
