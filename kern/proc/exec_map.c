@@ -22,7 +22,8 @@
 
 static u64 random_pages(const struct exec_ctx *x, u64 mask) { return x->randomize ? (vm_random_u64() & mask) << PAGE_SHIFT : 0; }
 
-static u64 choose_mmap_base(const struct exec_ctx *x, u64 stack_limit)
+/* rnd: the random part, in pages. */
+static u64 choose_mmap_base(const struct exec_ctx *x, u64 stack_limit, u64 rnd)
 {
 	u64 pad = STACK_GAP + (x->randomize ? STACK_RND_PAGES << PAGE_SHIFT : 0);
 	u64 gap = stack_limit > MMAP_GAP_MAX ? MMAP_GAP_MIN : stack_limit;
@@ -30,7 +31,7 @@ static u64 choose_mmap_base(const struct exec_ctx *x, u64 stack_limit)
 	if (gap + pad > gap)
 		gap += pad;
 	gap = MIN(MAX(gap, MMAP_GAP_MIN), MMAP_GAP_MAX);
-	return ALIGN_UP(USER_TOP - gap - random_pages(x, MMAP_RND_PAGES), PAGE_SIZE);
+	return ALIGN_UP(USER_TOP - gap - (rnd << PAGE_SHIFT), PAGE_SIZE);
 }
 
 int exec_space_create(struct exec_ctx *x)
@@ -39,7 +40,8 @@ int exec_space_create(struct exec_ctx *x)
 	struct map_request rq = { .fixed = true };
 	TRACE_SPAN(exec_image_map);
 	struct aspace *as = aspace_create();
-	u64 top;
+	/* One draw for the three places: 22, 28 and 13 bits of it. */
+	u64 rnd = x->randomize ? vm_random_u64() : 0, top;
 	i64 at;
 
 	if (!as)
@@ -49,14 +51,14 @@ int exec_space_create(struct exec_ctx *x)
 	as->no_huge = aspace_current() && aspace_current()->no_huge;	/* survives exec */
 	if (x->secure && as->stack_limit > 8ull << 20)
 		as->stack_limit = 8ull << 20;
-	top = USER_TOP - random_pages(x, STACK_RND_PAGES);
+	top = USER_TOP - ((rnd & STACK_RND_PAGES) << PAGE_SHIFT);
 	as->stack_top = top;
-	as->mmap_base = choose_mmap_base(x, as->stack_limit);
+	as->mmap_base = choose_mmap_base(x, as->stack_limit, rnd >> 22 & MMAP_RND_PAGES);
 	rq.addr = top - STACK_FIRST;
 	rq.len = STACK_FIRST;
 	rq.flags = VM_READ | VM_WRITE | VM_MAY | VM_GROWSDOWN | VM_STACK | (x->plan->stack_exec ? VM_EXEC : 0);
 	at = aspace_map(as, &rq);
-	x->p = top - 8 - (x->randomize ? vm_random_u64() % STACK_RND_BYTES : 0);
+	x->p = top - 8 - (rnd >> 50) % STACK_RND_BYTES;
 	return at < 0 ? -ENOMEM : 0;
 }
 
