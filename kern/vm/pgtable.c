@@ -544,22 +544,6 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from-
 	return true;
 }
 
-/* One of a directory's entries, a table's or a block's, gets a user in the directory kid.  False: it is not inherited. */
-static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, struct page *kid) MUST_HOLD(&from->lock)
-{
-	if (likely(!pte_huge(e)) && !pte_page(e)->used)
-		return false;
-	if (!leaf_inherited_whole(from, va))
-		return false;
-	if (unlikely(pte_huge(e))) {
-		block_get(pte_page(e));
-		leaf_count(kid)->n[pte_kind(e)]++;
-	} else {
-		page_get(pte_page(e));
-	}
-	return true;
-}
-
 /*
  * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
  * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
@@ -567,6 +551,7 @@ static ALWAYS_INLINE bool share_entry(struct aspace *from, pte_t e, u64 va, stru
 static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
 {
 	pte_t *mine = table_entries(pd), *its = table_entries(kid);
+	const bool all = likely(!from->nofork);
 	u32 n = 0, huge;
 
 	GUARD_SPIN(&from->pgt_lock);
@@ -575,14 +560,26 @@ static void share_directory(struct aspace *from, struct page *pd, struct aspace 
 		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
 			pte_t e = { mine[i].v & ~PTE_WRITE };
 
-			if (!pte_live(e) || !share_entry(from, e, base + i * HUGE_SIZE, kid))
+			if (!pte_live(e) || (!all && !leaf_inherited_whole(from, base + i * HUGE_SIZE)))
 				continue;
+			if (pte_huge(e)) {
+				if (unlikely(!block_try_get(pte_page(e))))
+					block_get(pte_page(e));
+				if (!all)
+					leaf_count(kid)->n[pte_kind(e)]++;
+			} else if (pte_page(e)->used) {
+				page_get(pte_page(e));
+			} else {
+				continue;
+			}
 			WRITE_ONCE(mine[i].v, e.v);
 			WRITE_ONCE(its[i].v, e.v);
 			n++;
 		}
 	kid->private = pd->private;
 	kid->used += n;
+	if (all)
+		kid->index = pd->index;
 	huge = huge_entries(kid);
 	to->nhuge += huge;
 	tables_add(to, n - huge);

@@ -29,6 +29,13 @@ static inline bool block_is_whole(const struct page *head) { return page_refs(he
  */
 MUST_USE struct page *block_alloc(enum page_use use, u32 flags);
 void block_get(struct page *head) NONNULL;	/* one owner of the whole block more */
+/* The same without a call, in the common case.  False: not done. */
+static inline MUST_USE bool block_try_get(struct page *head)
+{
+	i32 v = atomic_read(&head->refs);
+
+	return v & BLOCK_WHOLE && atomic_cas(&head->refs, v, v + 1);
+}
 void block_put(struct page *head) NONNULL;	/* one less; the last frees what is not owned otherwise */
 void block_spread(struct page *head) NONNULL;	/* 512 counts from here on */
 /*
