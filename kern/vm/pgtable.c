@@ -544,43 +544,79 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from-
 	return true;
 }
 
+/* One of a directory's entries gets an owner more.  False: an empty table, which nobody inherits. */
+static ALWAYS_INLINE bool share_entry(pte_t e)
+{
+	struct page *pg = pte_page(e);
+
+	if (pte_huge(e)) {
+		if (unlikely(!block_try_get(pg)))
+			block_get(pg);
+		return true;
+	}
+	if (!pg->used)
+		return false;
+	page_get(pg);
+	return true;
+}
+
+/* All entries of a directory: the common case, in one tight loop.  How many. */
+static NOINLINE u32 share_all(struct page *pd, struct page *kid)
+{
+	pte_t *mine = table_entries(pd), *its = table_entries(kid);
+	u32 n = 0;
+
+	for (u64 groups = table_groups(pd); groups; groups &= groups - 1) {
+		u32 first = group_first(groups);
+
+		for (u32 i = first; i < first + TABLE_GROUP; i++) {
+			pte_t e = { mine[i].v & ~PTE_WRITE };
+
+			if (!pte_live(e) || !share_entry(e))
+				continue;
+			WRITE_ONCE(mine[i].v, e.v);
+			WRITE_ONCE(its[i].v, e.v);
+			n++;
+		}
+	}
+	kid->index = pd->index;
+	return n;
+}
+
+/* Those that the child inherits whole. */
+static u32 share_some(struct aspace *from, struct page *pd, struct page *kid, u64 base) MUST_HOLD(&from->lock)
+{
+	pte_t *mine = table_entries(pd), *its = table_entries(kid);
+	u32 n = 0;
+
+	for (u32 i = 0; (i = next_live(pd, i)) < TABLE_ENTRIES; i++) {
+		pte_t e = { mine[i].v & ~PTE_WRITE };
+
+		if (!leaf_inherited_whole(from, base + i * HUGE_SIZE) || !share_entry(e))
+			continue;
+		if (pte_huge(e))
+			leaf_count(kid)->n[pte_kind(e)]++;
+		WRITE_ONCE(mine[i].v, e.v);
+		WRITE_ONCE(its[i].v, e.v);
+		n++;
+	}
+	return n;
+}
+
 /*
  * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
  * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
  */
 static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
 {
-	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	const bool all = likely(!from->nofork);
-	u32 n = 0, huge;
-
 	GUARD_SPIN(&from->pgt_lock);
 	spin_lock_nested(&to->pgt_lock);
-	for (u64 groups = table_groups(pd); groups; groups &= groups - 1)
-		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
-			pte_t e = { mine[i].v & ~PTE_WRITE };
+	u32 n = likely(!from->nofork) ? share_all(pd, kid) : share_some(from, pd, kid, base);
 
-			if (!pte_live(e) || (!all && !leaf_inherited_whole(from, base + i * HUGE_SIZE)))
-				continue;
-			if (pte_huge(e)) {
-				if (unlikely(!block_try_get(pte_page(e))))
-					block_get(pte_page(e));
-				if (!all)
-					leaf_count(kid)->n[pte_kind(e)]++;
-			} else if (pte_page(e)->used) {
-				page_get(pte_page(e));
-			} else {
-				continue;
-			}
-			WRITE_ONCE(mine[i].v, e.v);
-			WRITE_ONCE(its[i].v, e.v);
-			n++;
-		}
 	kid->private = pd->private;
 	kid->used += n;
-	if (all)
-		kid->index = pd->index;
-	huge = huge_entries(kid);
+	u32 huge = huge_entries(kid);
+
 	to->nhuge += huge;
 	tables_add(to, n - huge);
 	stat_add(STAT_TABLE_SHARED, n - huge);
