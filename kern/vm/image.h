@@ -9,6 +9,7 @@
 
 #define IMAGE_READY	8u			/* leaf tables of one place that wait for their next use */
 #define IMAGE_KEPT	16u			/* written pages that such a table keeps, filled anew */
+#define IMAGE_WARM	2u			/* so many tables of a place keep pages */
 #define IMAGE_MAX_PAGES 16384u			/* of one image: what lies behind comes by faults */
 
 /* One area, addresses before the bias.  entries: one for each of its first nentries pages, absent where there is no frame. */

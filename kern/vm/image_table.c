@@ -313,7 +313,7 @@ static u32 undo_four(const struct image_body *b, const struct image_table *t, st
 	return kept;
 }
 
-static void undo(const struct image_body *b, const struct image_table *t, struct page *leaf)
+static void undo(const struct image_body *b, const struct image_table *t, struct page *leaf, u32 room)
 {
 	const pte_t *e = table_entries(leaf), *m = table_entries(t->master);
 	u32 touched = leaf->touched, kept = 0;
@@ -322,7 +322,7 @@ static void undo(const struct image_body *b, const struct image_table *t, struct
 	for (; touched; touched &= touched - 1)
 		for (u32 i = (u32)__builtin_ctz(touched) * TOUCH_GROUP, end = i + TOUCH_GROUP; i < end; i += 4)
 			if ((e[i].v ^ m[i].v) | (e[i + 1].v ^ m[i + 1].v) | (e[i + 2].v ^ m[i + 2].v) | (e[i + 3].v ^ m[i + 3].v))
-				kept += undo_four(b, t, leaf, i, IMAGE_KEPT - kept);
+				kept += undo_four(b, t, leaf, i, room - kept);
 }
 
 void image_tables_take_back(struct vm_image *im, struct aspace *as)
@@ -331,11 +331,16 @@ void image_tables_take_back(struct vm_image *im, struct aspace *as)
 
 	for (u32 i = 0; i < b->ntables; i++) {
 		struct image_table *t = &b->tables[i];
-		struct page *leaf = t->shared || pte_live(t->huge) || !READ_ONCE(im->obj) ? NULL : unplug_ready(as, t->base);
+		u32 waiting = READ_ONCE(t->nready);
+		struct page *leaf;
 
+		if (t->shared || pte_live(t->huge) || !READ_ONCE(im->obj) || waiting == IMAGE_READY)
+			continue;
+		leaf = unplug_ready(as, t->base);
 		if (!leaf)
 			continue;
-		undo(b, t, leaf);
+		/* Where many wait already (children of a shell that execute other programs), pages are not worth filling. */
+		undo(b, t, leaf, waiting < IMAGE_WARM ? IMAGE_KEPT : 0);
 		spin_lock(&image_lock);
 		if (im->obj && t->nready < IMAGE_READY)
 			t->ready[t->nready++] = MOVE(leaf);

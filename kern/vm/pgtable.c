@@ -467,14 +467,17 @@ void pgtable_leaf_drop(struct page *leaf)
 	}
 	pte_t *e = table_entries(leaf);
 
-	for (u64 groups = table_groups(leaf); groups; groups &= groups - 1)
-		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
-			if (!pte_live(e[i]))
-				continue;
-			if (pte_owns(e[i]))
+	for (u64 groups = table_groups(leaf); groups; groups &= groups - 1) {
+		u32 i = group_first(groups), end = i + TABLE_GROUP;
+
+		bool pristine = leaf_pristine(leaf, i);		/* nothing owned: BORROWED ones only */
+
+		for (; i < end; i++) {
+			if (!pristine && pte_live(e[i]) && pte_owns(e[i]))
 				page_put(pte_page(e[i]));
 			e[i].v = 0;
 		}
+	}
 	pgtable_table_free(leaf);
 }
 
