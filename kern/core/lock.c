@@ -36,9 +36,11 @@ void spin_wait(spinlock_t *l) NO_LOCK_ANALYSIS
 struct held_spin {
 	spinlock_t *lock;
 	u32 irq_depth;
+	u64 seq;
 };
 struct held_spins {
 	u32 n;
+	u64 taken;		/* number of the last taking */
 	struct held_spin h[HELD_MAX];
 };
 static DEFINE_PER_CPU(struct held_spins, held_spins);
@@ -104,7 +106,7 @@ static void held_push(spinlock_t *l)
 	struct held_spins *hs = this_cpu_ptr(&held_spins);
 
 	VERIFY(hs->n < HELD_MAX);
-	hs->h[hs->n++] = (struct held_spin){ l, this_cpu_read(irq_depth) };
+	hs->h[hs->n++] = (struct held_spin){ l, this_cpu_read(irq_depth), ++hs->taken };
 	l->holder = cpu_id() + 1;
 	irq_restore(irq);
 }
@@ -125,6 +127,16 @@ static void held_pop(spinlock_t *l)
 	hs->n--;
 	l->holder = 0;
 	irq_restore(irq);
+}
+
+const char *lockrank_oldest_spin(u64 *seq)
+{
+	struct held_spins *hs = this_cpu_ptr(&held_spins);
+
+	if (!hs->n)
+		return NULL;
+	*seq = hs->h[0].seq;
+	return rank_name(hs->h[0].lock->rank);
 }
 
 void assert_may_sleep(void)

@@ -208,6 +208,19 @@ void panic_trap(struct trapframe *tf, const char *fmt, ...)
 	start_report();
 }
 
+void panic_stall(struct trapframe *tf, const char *fmt, ...)
+{
+	va_list ap;
+
+	claim();
+	va_start(ap, fmt);
+	note_reason("stall", fmt, ap);
+	va_end(ap);
+	report.regs = *tf;
+	report.pc_exact = true;
+	start_report();
+}
+
 void panic_boot(const char *fmt, ...)
 {
 	va_list ap;

@@ -17,6 +17,7 @@
 #include <core/outbox.h>
 #include <core/panic.h>
 #include <core/rcu.h>
+#include <core/watchdog.h>
 #include <core/trace.h>
 #include <dev/random.h>
 #include <dev/tty.h>
@@ -56,6 +57,7 @@ static void boot_thread(void *arg)
 	log_info("smp: %u of %u CPUs run", cpus, cpu_count());
 	vdso_init();
 	arch_init_memory_release(mem_free_boot_range);
+	watchdog_init();
 	audit_init();
 	verify_init();
 	dev_init();

@@ -3,10 +3,12 @@
  * Each function is the one that its report has to name.
  */
 #include <abi/sys_protos.h>
+#include <arch/cpu.h>
 #include <base/errno.h>
 #include <base/string.h>
 #include <core/clock.h>
 #include <core/cmdline.h>
+#include <core/crash.h>
 #include <core/lock.h>
 #include <mem/slab.h>
 #include <sched/mutex.h>
@@ -58,8 +60,27 @@ static NOINLINE u64 plant_stack_overflow(u64 depth)
 static NOINLINE void plant_lock_held(void)
 {
 	GUARD_IRQ(&low);
-	for (u64 end = clock_mono_ns() + 120 * NSEC_PER_SEC; clock_mono_ns() < end;)
-		;
+	for (;;)
+		cpu_relax();
+}
+
+static NOINLINE void plant_irq_off(void)
+{
+	irq_disable();
+	for (;;)
+		cpu_relax();
+}
+
+/* A list that a report walks leads nowhere. */
+static void broken_step(struct crash_report *r)
+{
+	DISCARD(*(volatile u64 *)0xffffdead00000000ull);
+}
+
+static NOINLINE void plant_broken_report(void)
+{
+	crash_step_add(broken_step);
+	panic("planted: the report's own parts are broken");
 }
 
 static NOINLINE void plant_lock_order(void)
@@ -104,6 +125,10 @@ i64 __wrap_sys_sync(struct task *self)
 		return (i64)plant_stack_overflow(1);
 	if (plant_once("lock-held"))
 		plant_lock_held();
+	if (plant_once("irq-off"))
+		plant_irq_off();
+	if (plant_once("broken-report"))
+		plant_broken_report();
 	if (plant_once("lock-order"))
 		plant_lock_order();
 	if (plant_once("sleep-in-atomic"))

@@ -1,4 +1,5 @@
 /* Wait queues: see wait.h.  A waiter leaves its queue only by waitq_remove() or in its own callback. */
+#include <core/clock.h>
 #include <sched/wait.h>
 
 void waitq_init(struct waitq *q)
@@ -90,3 +91,31 @@ void waitq_wake_handoff(struct waitq *q, u32 key)
 			return;
 	}
 }
+
+#ifdef SAKER_DEBUG
+#define NAP_NS (5 * NSEC_PER_SEC)
+
+bool waitq_block(struct waiter *w, u64 deadline_ns)
+{
+	u64 nap = clock_mono_ns() + NAP_NS;
+
+	w->napped = false;
+	if (nap >= deadline_ns)
+		return sched_block_until(deadline_ns);
+	w->napped = !sched_block_until(nap);
+	return true;
+}
+
+/* The waker may be between the condition and the wake, on a CPU that the host does not run: it gets its time. */
+void waitq_check_lost(struct waiter *w)
+{
+	struct thread *t = w->thread;
+
+	if (!w->napped || w->woken || thread_signal_pending())
+		return;
+	sched_set_state(THREAD_SLEEP);
+	if (sched_block_until(clock_mono_ns() + NAP_NS) || w->woken)
+		return;
+	panic("lost wake-up: thread %s waits for what is there, and was not told", t->name);
+}
+#endif

@@ -15,7 +15,7 @@ from .error import Fatal
 
 PANIC = re.compile(rb"(?m)^(?:\[[ .0-9]+\] )?(?:Kernel panic|kernel panic|panic:|PANIC)")
 PANIC_END = b"---[ end Kernel panic"
-PANIC_GRACE = 2.0      # for the rest of the report, where the machine does not end by itself
+PANIC_GRACE = 5.0      # of silence after its report, where the machine does not end by itself
 LOG_KEPT = 1 << 20
 QUEUE_FULL = 1 << 18
 OUTBOX_INTERVAL = 0.005
@@ -219,7 +219,7 @@ class Session:
             self.outputs[2].queue += data
         self.log += data
         del self.log[:-LOG_KEPT]
-        if self.panic_at is None and PANIC.search(self.log, max(0, len(self.log) - 65536)):
+        if self.panic_at is not None or PANIC.search(self.log, max(0, len(self.log) - 65536)):
             self.panic_at = time.monotonic()
 
     def read_errors(self):

@@ -107,6 +107,7 @@ void acpi_scan_aml(const u8 *aml, u32 len);	/* S5, virtio-mmio, PCI host bridge 
 bool mptable_parse(void);
 void platform_add_cpu(u32 apic_id);
 void platform_add_ioapic(u64 base, u32 gsi_base);
+MUST_USE int ioapic_route_nmi(u32 gsi);
 void platform_add_override(u8 isa, u32 gsi, bool level, bool low);
 void virtio_mmio_add(u64 base, u64 size, u32 gsi, bool level);
 void virtio_mmio_scan_cmdline(const char *text);
@@ -142,7 +143,7 @@ void serial_early_init(void);
 NORETURN void boot_fail(const char *why);
 
 void trap_init(void);
-bool panic_stop_this_cpu(void);		/* NMI of arch_stop_others() */
+bool panic_stop_this_cpu(bool *panicking);	/* another CPU panics and wants this one halted; some CPU panics */
 void extable_sort(void);			/* constants still writable */
 bool extable_covers(u64 rip);
 bool extable_fixup(struct trapframe *tf);

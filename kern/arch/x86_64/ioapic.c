@@ -10,6 +10,8 @@ enum { REG_VERSION = 1, REG_TABLE = 0x10 };
 #define ENTRY_MASKED (1u << 16)
 #define ENTRY_LEVEL  (1u << 15)
 #define ENTRY_LOW    (1u << 13)
+#define MODE_NMI     (4u << 8)
+#define ALL_CPUS     0xffu		/* physical destination */
 
 static struct {
 	volatile u32 *mmio;
@@ -64,6 +66,21 @@ int arch_irq_route(u32 gsi, u32 vector)
 		return 0;
 	}
 	return -EINVAL;
+}
+
+/* Edges of gsi raise an NMI on every CPU. */
+int ioapic_route_nmi(u32 gsi)
+{
+	for (u32 i = 0; i < nchips; i++) {
+		u32 pin = gsi - chips[i].gsi_base;
+
+		if (gsi < chips[i].gsi_base || pin >= chips[i].pins)
+			continue;
+		chip_write(i, REG_TABLE + 2 * pin + 1, ALL_CPUS << 24);
+		chip_write(i, REG_TABLE + 2 * pin, MODE_NMI);
+		return 0;
+	}
+	return -ENODEV;
 }
 
 INIT_TEXT void pic_mask_all(void)

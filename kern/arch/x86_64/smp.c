@@ -22,7 +22,7 @@ u64 ap_stack_top;			/* read by ap_entry64 */
 static u64 trampoline_page;		/* const after arch_init_early() */
 static u64 flush_generation;		/* atomic */
 static DEFINE_PER_CPU(u64, flush_seen);
-static bool panic_stopping;		/* atomic */
+static u32 panic_stopping;		/* atomic: CPU that stops the others, plus 1 */
 NORETURN void arch_ap_start(u32 cpu);
 DECLARE_PER_CPU(u64, rcu_cpu_seen);
 
@@ -184,10 +184,16 @@ void smp_flush_kernel(u64 start, u64 end)
 
 void arch_stop_others(void)
 {
-	__atomic_store_n(&panic_stopping, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&panic_stopping, cpu_id() + 1, __ATOMIC_SEQ_CST);
 	for (u32 c = 0; c < cpu_count(); c++)
 		if (c != cpu_id() && cpu_is_online(c))
 			lapic_send_nmi(platform.apic_ids[c]);
 }
 
-bool panic_stop_this_cpu(void) { return __atomic_load_n(&panic_stopping, __ATOMIC_SEQ_CST); }
+bool panic_stop_this_cpu(bool *panicking)
+{
+	u32 by = __atomic_load_n(&panic_stopping, __ATOMIC_SEQ_CST);
+
+	*panicking = by;
+	return by && by != cpu_id() + 1;
+}

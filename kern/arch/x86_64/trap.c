@@ -9,6 +9,7 @@
 #include <base/errno.h>
 #include <core/panic.h>
 #include <core/percpu.h>
+#include <core/watchdog.h>
 #include <core/stat.h>
 #include <core/trace.h>
 #include <x86_64/arch.h>
@@ -220,8 +221,12 @@ static NORETURN void double_fault(struct trapframe *tf)
 void trap_paranoid(struct trapframe *tf, u32 vec)
 {
 	if (vec == VEC_NMI) {
-		if (panic_stop_this_cpu())
+		bool panicking;
+
+		if (panic_stop_this_cpu(&panicking))
 			cpu_halt_forever();
+		if (!panicking)
+			watchdog_nmi(tf);
 	} else if (vec == VEC_DOUBLE) {
 		double_fault(tf);
 	} else if (vec == VEC_MACHINE) {

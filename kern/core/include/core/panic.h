@@ -11,6 +11,8 @@
 struct trapframe;
 
 NORETURN void panic_trap(struct trapframe *tf, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* As panic_trap(), for the watchdog: a CPU that does not get on was interrupted at tf. */
+NORETURN void panic_stall(struct trapframe *tf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One clear line without a backtrace, then the same end: for boot failures that are not bugs. */
 NORETURN void panic_boot(const char *fmt, ...) PRINTF_LIKE(1, 2);
 extern u64 panic_fault_addr;	/* what panic_trap() reports as the fault address: set by the trap code of that CPU */

@@ -18,6 +18,7 @@ struct waiter {
 	bool (*wake)(struct waiter *w, u32 key);
 	bool exclusive;
 	bool woken;			/* set by the default callback */
+	bool napped;			/* debug: the last sleep ended by itself */
 	void *private;
 };
 
@@ -36,6 +37,18 @@ void waitq_wake_handoff(struct waitq *q, u32 key);	/* one exclusive waiter, by s
 static inline bool waitq_active(const struct waitq *q) { memory_fence(); return !list_empty_hint(&q->waiters); }
 
 /*
+ * Debug builds sleep in naps: one that ends by itself and finds the condition true, and still gets no wake for as long
+ * again, has lost it (panic).  Both are part of WAIT_LOOP_.
+ */
+#ifdef SAKER_DEBUG
+bool waitq_block(struct waiter *w, u64 deadline_ns);
+void waitq_check_lost(struct waiter *w);
+#else
+static inline bool waitq_block(struct waiter *w, u64 deadline_ns) { return sched_block_until(deadline_ns); }
+static inline void waitq_check_lost(struct waiter *w) {}
+#endif
+
+/*
  * Waits until cond is true.  0, or for the forms that say so -ERESTARTSYS
  * (signal), -ETIMEDOUT (deadline passed).  cond is evaluated with no lock.
  */
@@ -50,14 +63,16 @@ static inline bool waitq_active(const struct waitq *q) { memory_fence(); return 
 			for (;;) {							\
 				waitq_add((q), &wl_w_);					\
 				sched_set_state(st);					\
-				if (cond)						\
+				if (cond) {						\
+					waitq_check_lost(&wl_w_);			\
 					break;						\
+				}							\
 				if (((st) == THREAD_SLEEP_INTR && thread_signal_pending()) ||	\
 				    ((st) == THREAD_SLEEP_KILL && thread_fatal_pending())) {	\
 					wl_ret_ = -ERESTARTSYS;				\
 					break;						\
 				}							\
-				if (!sched_block_until(deadline)) {			\
+				if (!waitq_block(&wl_w_, deadline)) {			\
 					wl_ret_ = (cond) ? 0 : -ETIMEDOUT;		\
 					break;						\
 				}							\
