@@ -61,14 +61,21 @@ static void note_mapping(const struct verify *v, u64 va, pte_t e)
 	panic_note("space: %llu of process %s", (unsigned long long)v->as->id, who);
 }
 
+/* As 4 KiB, whatever maps it. */
+static pte_t entry_at(const struct verify *v, u64 va)
+{
+	GUARD_SPIN(&v->as->pgt_lock);
+	return pgtable_entry(v->as, va);
+}
+
 static void compare(const struct verify *v, u64 va, pte_t e)
 {
 	const u8 *got = page_addr(pte_page(e));
-	u32 i = 0, level;
+	u32 i = 0;
 
 	verify_stats.pages++;
 	/* A file that was written meanwhile has taken its old page out of every space first. */
-	if (!memcmp(got, v->want, PAGE_SIZE) || pgtable_lookup_entry(v->as, va, &level).v != e.v)
+	if (!memcmp(got, v->want, PAGE_SIZE) || entry_at(v, va).v != e.v)
 		return;
 	while (got[i] == v->want[i])
 		i++;
@@ -139,7 +146,6 @@ static bool wanted(const struct verify *v, pte_t e)
 static void check_area(struct verify *v)
 {
 	const struct area *a = &v->area;
-	u32 level;
 
 	if (a->flags & (VM_STACK | VM_VDSO) || (a->obj && !a->file))
 		return;
@@ -148,12 +154,14 @@ static void check_area(struct verify *v)
 
 		if (!(va % HUGE_SIZE) || va == a->start) {
 			GUARD_SPIN(&v->as->pgt_lock);
-			if (!pgtable_leaf(v->as, va)) {
+			pte_t *dir = pgtable_dir_slot(v->as, va, NULL);
+
+			if (!dir || !pte_live(*dir)) {
 				va = ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE - PAGE_SIZE;
 				continue;
 			}
 		}
-		e = pgtable_lookup_entry(v->as, va, &level);
+		e = entry_at(v, va);
 		if (wanted(v, e))
 			check_page(v, va, e);
 	}

@@ -60,10 +60,11 @@ MUST_USE u64 spin_lock_irq(spinlock_t *l) ACQUIRES(*l);
 void spin_unlock_irq(spinlock_t *l, u64 irq) RELEASES(*l);
 void assert_may_sleep(void);
 void lockrank_acquire(const void *lock, u16 rank, bool nested);
-/* Debug builds: the name of the spinlock that this CPU has held for longest and the number of its taking; NULL: none.  Context: any. */
-const char *lockrank_oldest_spin(u64 *seq);
 void lockrank_release(const void *lock, u16 rank);
+/* The name of the spinlock that this CPU has held for longest and the number of its taking; NULL: none.  Context: any. */
+const char *lockrank_oldest_spin(u64 *seq);
 #else
+static inline const char *lockrank_oldest_spin(u64 *seq) { return NULL; }
 #define FAST_PATH static ALWAYS_INLINE NO_LOCK_ANALYSIS
 
 void spin_wait(spinlock_t *l);	/* the lock was taken: waits for it and takes it */
