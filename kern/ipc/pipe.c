@@ -56,6 +56,12 @@ static struct pipe *pipe_alloc(void)
 	return p;
 }
 
+static void pipe_free_rcu(struct rcu_head *h)
+{
+	slab_free(pipe_cache, container_of(h, struct pipe, rcu));
+}
+
+/* The struct stays a little: who left just before may still be at the end of its mutex_unlock(). */
 static void pipe_free(struct pipe *p)
 {
 	for (u32 i = p->tail; i != p->head; i++)
@@ -63,7 +69,7 @@ static void pipe_free(struct pipe *p)
 	if (p->spare)
 		page_put(p->spare);
 	kfree(p->slots);
-	slab_free(pipe_cache, p);
+	rcu_defer(&p->rcu, pipe_free_rcu);
 }
 
 void pipe_slot_drop(struct pipe *p, struct pipe_slot *s)

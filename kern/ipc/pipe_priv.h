@@ -2,6 +2,7 @@
 #pragma once
 
 #include <base/errno.h>
+#include <core/rcu.h>
 #include <ipc/pipe.h>
 #include <mem/slab.h>
 #include <sched/mutex.h>
@@ -27,6 +28,7 @@ struct pipe {
 	struct page *spare;		/* last page read empty, kept for the next write */
 	struct waitq rd_wait, wr_wait;
 	struct fasync_list rd_async, wr_async;
+	struct rcu_head rcu;
 };
 
 static inline bool pipe_empty(const struct pipe *p) { return READ_ONCE(p->head) == READ_ONCE(p->tail); }

@@ -20,6 +20,9 @@ void __wrap_block_spread(struct page *head);
 void __real_vm_image_detach(struct vm_object *obj);
 void __wrap_vm_image_detach(struct vm_object *obj);
 
+int __real_vm_image_map(struct vm_image *im, struct aspace *as, const struct vm_image_place *pl);
+int __wrap_vm_image_map(struct vm_image *im, struct aspace *as, const struct vm_image_place *pl);
+
 static bool victim(const struct aspace *as)
 {
 	return thread_current()->aspace == as && !strcmp(thread_current()->name, "true");
@@ -161,4 +164,22 @@ void __wrap_vm_image_detach(struct vm_object *obj)
 		return;
 	}
 	__real_vm_image_detach(obj);
+}
+
+/* The page that programs start in comes with exec as zeros: whoever is mapped ahead so far dies.  For bisect. */
+int __wrap_vm_image_map(struct vm_image *im, struct aspace *as, const struct vm_image_place *pl)
+{
+	int err = __real_vm_image_map(im, as, pl);
+	AUTO(page) head = !err && plant_is("bad-page") ? pagecache_lookup(pl->obj, 0) : NULL;
+	u64 entry = head ? ((u64 *)page_addr(head))[3] + pl->bias : 0;	/* e_entry */
+	struct page *leaf, *zeros;
+
+	if (!entry || pgtable_leaf_for_write(as, entry, &leaf))
+		return err;
+	pte_t *slot = leaf_slot(leaf, entry);
+
+	if (pte_live(*slot) && slot->v & PTE_BORROWED && (zeros = page_alloc(0, PAGE_IMAGE, ALLOC_ZERO | ALLOC_ATOMIC)))
+		slot->v = pte_make(page_to_pfn(zeros), slot->v & ~PTE_ADDR).v;
+	spin_unlock(&as->pgt_lock);
+	return err;
 }

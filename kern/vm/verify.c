@@ -3,6 +3,7 @@
 #include <core/panic.h>
 #include <sched/sched.h>
 #include <vm/audit.h>
+#include <vm/image.h>
 #include <vm/verify.h>
 
 #include "vm.h"
@@ -80,7 +81,7 @@ static void compare(const struct verify *v, u64 va, pte_t e)
 	while (got[i] == v->want[i])
 		i++;
 	note_mapping(v, va, e);
-	panic("verify at %s: sub-page %llu of %#llx: byte %#x is %#04x, expected %#04x", v->event,
+	panic("verify at %s: sub-page %llu of %#llx: byte %#x is 0x%02x, expected 0x%02x", v->event,
 	      (unsigned long long)((va % HUGE_SIZE) >> PAGE_SHIFT), (unsigned long long)ALIGN_DOWN(va, HUGE_SIZE), i, got[i],
 	      v->want[i]);
 }
@@ -181,10 +182,28 @@ static void check_space(struct verify *v)
 	verify_stats.spaces++;
 }
 
+/* For bisect: which page is the last that prefault_limit= let in. */
+static void tell_last_ahead(struct aspace *as)
+{
+	struct vm_image_page at, last = { 0 };
+	u64 n = 0, va = 0;
+	struct area a;
+
+	for (; vm_image_next_page(as, va, &at); va = at.va + PAGE_SIZE, n++)
+		last = at;
+	if (!n || aspace_area_at(as, last.va, true, &a))
+		return;
+	log_info("verify: %s: %llu pages mapped ahead, the last at %#llx: file page %llu, area %#llx-%#llx %c%c%c",
+		 thread_current()->name, (unsigned long long)n, (unsigned long long)last.va,
+		 (unsigned long long)(last.off >> PAGE_SHIFT), (unsigned long long)a.start, (unsigned long long)a.end,
+		 a.flags & VM_READ ? 'r' : '-', a.flags & VM_WRITE ? 'w' : '-', a.flags & VM_EXEC ? 'x' : '-');
+}
+
 void verify_exec_now(struct aspace *as)
 {
 	struct verify v = { .as = as, .event = "exec", .fresh = true };
 
+	tell_last_ahead(as);
 	check_space(&v);
 }
 

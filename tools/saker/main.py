@@ -11,10 +11,10 @@ usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its 
        ./saker trace [-e GROUPS] [-o FILE] -- CMD  where the time goes, span by span
        ./saker strace [-f] [-c] [-e LIST] [-o FILE] -- CMD   its system calls, as strace shows them
        ./saker profile [-o FILE] -- CMD            where the time goes, by samples of stacks
+       ./saker bisect [options] -- CMD             the first page mapped ahead that makes CMD fail
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
-LATER = ("bisect",)
 
 
 def run(top, args):
@@ -51,6 +51,11 @@ def strace(top, args):
     return tracer.run(top, args)
 
 
+def bisect(top, args):
+    from . import bisect as search
+    return search.run(top, args)
+
+
 def doctor(top, args):
     from . import doctor as report
     return report.run(top, args)
@@ -61,10 +66,8 @@ def command(top, args):
     if name in ("help", "--help", "-h"):
         print(USAGE, end="")
         return 0
-    if name in LATER:
-        raise Fatal(f"{name}: not built yet", 2)
     known = {"run": run, "test": test, "bench": bench, "trace": trace, "strace": strace, "profile": profile,
-             "doctor": doctor}
+             "bisect": bisect, "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)
         return 2
