@@ -2,6 +2,7 @@
 #include <arch/cpu.h>
 #include <arch/machine.h>
 #include <arch/smp.h>
+#include <core/panic.h>
 #include <core/log.h>
 #include <core/uts.h>
 #include <dev/random.h>
@@ -200,12 +201,15 @@ i64 sys_reboot(struct task *self, u32 magic1, u32 magic2, u32 cmd, uptr_t arg)
 	case LINUX_REBOOT_CMD_RESTART2:
 		if (user_str_copy_in(text, arg, sizeof(text)) == -EFAULT)
 			return -EFAULT;
+		log_flush_console();
 		machine_reboot();
 	case LINUX_REBOOT_CMD_RESTART:
 		log_info("reboot: Restarting system");
+		log_flush_console();
 		machine_reboot();
 	case LINUX_REBOOT_CMD_POWER_OFF:
 		log_info("reboot: Power down");
+		log_flush_console();
 		machine_poweroff();
 	case LINUX_REBOOT_CMD_HALT:
 		log_info("reboot: System halted");

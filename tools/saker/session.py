@@ -14,6 +14,7 @@ from . import crash, terminal, wire
 from .error import Fatal
 
 PANIC = re.compile(rb"(?m)^(?:\[[ .0-9]+\] )?(?:Kernel panic|kernel panic|panic:|PANIC)")
+SETTLE = 0.5           # seconds without a byte end a report that nothing else ends
 PANIC_END = b"---[ end Kernel panic"
 PANIC_GRACE = 5.0      # of silence after its report, where the machine does not end by itself
 LOG_KEPT = 1 << 20
@@ -339,6 +340,7 @@ class Session:
             while status is None:
                 self.step()
                 status = self.verdict()
+            self.settle()
             if self.machine.monitor:
                 self.machine.monitor.save(self.options.core)
             self.flush_wire()
@@ -348,6 +350,12 @@ class Session:
         finally:
             self.raw.leave()
         return status
+
+    def settle(self):
+        """A program's crash report is on its way through the serial port when the command has ended."""
+        while self.reports and self.machine.console >= 0 and \
+                select.select([self.machine.console], [], [], SETTLE)[0]:
+            self.read_console()
 
     def drain(self):
         """What the command wrote still goes out, as slowly as its reader likes."""

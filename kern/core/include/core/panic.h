@@ -24,3 +24,9 @@ void panic_read_cmdline(void);		/* panic=: the boot code calls it before anythin
 extern i32 panic_timeout;	/* panic=: 0 halts, <0 resets at once, >0 seconds */
 /* Set once by the console driver: writes out what its ring still holds, by polling, without locks. */
 extern void (*panic_flush_hook)(void);
+/* Before the machine goes off: what the log has written reaches the port. */
+static inline void log_flush_console(void)
+{
+	if (panic_flush_hook)
+		panic_flush_hook();
+}
