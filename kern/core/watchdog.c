@@ -73,7 +73,7 @@ void watchdog_nmi(struct trapframe *tf)
 	w->off = tf->rflags & RFLAGS_INTERRUPTS ? 0 : w->off + 1;
 	w->late = asked && flags == w->thread ? w->late + 1 : 0;
 	w->thread = flags;
-	if (w->off >= limit)
+	if (w->off >= limit && !w->lock)	/* a lock says more, and is as old within a look */
 		panic_stall(tf, "stall: CPU %u has had interrupts off for %u s", cpu_id(), seconds);
 	if (w->late >= limit)
 		panic_stall(tf, "stall: CPU %u has not scheduled for %u s", cpu_id(), seconds);

@@ -40,7 +40,7 @@ static inline bool waitq_active(const struct waitq *q) { memory_fence(); return 
  * Debug builds sleep in naps: one that ends by itself and finds the condition true, and still gets no wake for as long
  * again, has lost it (panic).  Both are part of WAIT_LOOP_.
  */
-#ifdef SAKER_DEBUG
+#if defined(SAKER_DEBUG) && !defined(SAKER_HOST)
 bool waitq_block(struct waiter *w, u64 deadline_ns);
 void waitq_check_lost(struct waiter *w);
 #else
