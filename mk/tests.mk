@@ -28,11 +28,11 @@ GUEST_PROGS	:= $(GUEST_NAMES:%=$(GUEST_OUT)/bin/%) $(GUEST_GLIBC:%=$(GUEST_OUT)/
 .PHONY: guest-tests
 guest-tests: $(GUEST_OUT)/root.cpio
 
-$(GUEST_OUT)/bin/%.glibc: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
+$(GUEST_OUT)/bin/%.glibc: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(wildcard $(GUEST_DIR)/*.h) mk/tests.mk
 	@mkdir -p $(@D)
 	$(GUEST_GLIBC_CC) $(GUEST_CFLAGS) -static -s -o $@ $< $(GUEST_DIR)/tap.c -lm
 
-$(GUEST_OUT)/bin/%: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(GUEST_DIR)/tap.h mk/tests.mk
+$(GUEST_OUT)/bin/%: $(GUEST_DIR)/%.c $(GUEST_DIR)/tap.c $(wildcard $(GUEST_DIR)/*.h) mk/tests.mk
 	@mkdir -p $(@D)
 	$(GUEST_MUSL_CC) $(GUEST_CFLAGS) $(GUEST_MUSL_INC) \
 		$(if $(filter $*,$(GUEST_PIE)),$(GUEST_LINK_PIE),$(GUEST_LINK)) \
