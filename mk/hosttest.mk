@@ -4,7 +4,7 @@
 #   make -f mk/hosttest.mk fuzz-targets  build/fuzz/<name>
 #
 # A test is any kern/**/*_test.c or tests/host/*_test.c.  It names the kernel sources it needs beyond
-# the always present library in comment lines "host-sources: a.c b.c".  The library holds base and the
+# the always present library in comment lines "host-sources: a.c @vm".  The library holds base and the
 # fakes of tests/host; a fake is linked only where no named source defines the symbol.
 
 HT_TESTS	:= $(shell find kern tests/host -name '*_test.c' | sort)
@@ -25,7 +25,15 @@ HT_CFLAGS	:= -std=gnu2x -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -DSA
 # gcc is the compiler whose warnings count.
 FUZZ_CFLAGS	:= $(filter-out -W%,$(HT_CFLAGS)) -std=gnu2x -w
 
-ht_sources = $(shell sed -n 's/.*host-sources: *//p' $(1) | sed 's,\*/,,')
+# What host-sources calls @vm and @vfs: the address spaces without the checkers that need all CPUs, the file tree.
+HT_SET_vm	:= $(patsubst %,kern/vm/%.c,access advise area aspace collapse fault gap gather huge image image_build image_huge \
+		   image_table map object pagecache pgtable radix reclaim remap rmap table)
+HT_SET_vfs	:= $(patsubst %,kern/vfs/%.c,attr chardev cpio cred dentry fdtable file fs_view init initramfs locks lookup memfd \
+		   mount mount_op namei open path_text ramfs ramfs_dir ramfs_file rename seq super vnode \
+		   walk walk_link xattr)
+
+ht_sources = $(foreach w,$(shell sed -n 's/.*host-sources: *//p' $(1) | sed 's,\*/,,'),$(if \
+	$(filter @%,$(w)),$(or $(HT_SET_$(w:@%=%)),$(error $(1): no set $(w))),$(w)))
 
 .PHONY: host-tests fuzz-targets
 host-tests: $(HT_TESTS:%.c=build/host/%)

@@ -1,12 +1,5 @@
 /* Open files: descriptor tables, locks, quotas, seals, holes, attributes, text files.
- * host-sources: kern/vfs/attr.c kern/vfs/chardev.c kern/vfs/cpio.c kern/vfs/cred.c kern/vfs/dentry.c kern/vfs/fdtable.c
- * host-sources: kern/vfs/file.c kern/vfs/fs_view.c kern/vfs/init.c kern/vfs/initramfs.c kern/vfs/locks.c kern/vfs/memfd.c
- * host-sources: kern/vfs/mount.c kern/vfs/mount_op.c kern/vfs/namei.c kern/vfs/open.c kern/vfs/path_text.c kern/vfs/ramfs.c
- * host-sources: kern/vfs/ramfs_dir.c kern/vfs/ramfs_file.c kern/vfs/rename.c kern/vfs/seq.c kern/vfs/super.c kern/vfs/vnode.c
- * host-sources: kern/vfs/lookup.c kern/vfs/walk.c kern/vfs/walk_link.c kern/vfs/xattr.c
- * host-sources: kern/vm/access.c kern/vm/advise.c kern/vm/area.c kern/vm/aspace.c kern/vm/fault.c kern/vm/gather.c kern/vm/image.c kern/vm/image_build.c kern/vm/image_table.c kern/vm/image_huge.c
- * host-sources: kern/vm/huge.c kern/vm/gap.c kern/vm/collapse.c kern/vm/map.c kern/vm/object.c kern/vm/pagecache.c kern/vm/pgtable.c kern/vm/radix.c kern/vm/table.c
- * host-sources: kern/vm/reclaim.c kern/vm/remap.c kern/vm/rmap.c
+ * host-sources: @vfs @vm
  */
 #include "vfs_testlib.h"
 

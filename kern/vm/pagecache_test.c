@@ -1,7 +1,5 @@
 /* The page cache: holes, backing, borrowed pages, truncate and punch under mappings, private copies, C1.
- * host-sources: kern/vm/access.c kern/vm/advise.c kern/vm/area.c kern/vm/aspace.c kern/vm/fault.c kern/vm/gather.c kern/vm/image.c kern/vm/image_build.c kern/vm/image_table.c kern/vm/image_huge.c
- * host-sources: kern/vm/huge.c kern/vm/gap.c kern/vm/collapse.c kern/vm/map.c kern/vm/object.c kern/vm/pagecache.c kern/vm/pgtable.c kern/vm/radix.c
- * host-sources: kern/vm/reclaim.c kern/vm/remap.c kern/vm/rmap.c kern/vm/table.c
+ * host-sources: @vm
  */
 #include <core/uio.h>
 
