@@ -153,10 +153,19 @@ static long number_in(const char *file, const char *key)
 	return n;
 }
 
-static void need_huge(const byte *p)
+/* The area at p has n of them: a small machine may be short of blocks. */
+static void need_huge(const byte *p, int n)
 {
-	if (smaps_kb(p, "AnonHugePages") < 2048)
+	if (smaps_kb(p, "AnonHugePages") < n * 2048)
 		tap_skip("no 2 MiB block is at hand");
+}
+
+static void must_collapse(byte *p, size_t len)
+{
+	if (madvise(p, len, MADV_COLLAPSE) == 0)
+		return;
+	tap_ok(errno == ENOMEM || errno == EAGAIN);
+	tap_skip("no 2 MiB block is at hand");
 }
 
 /* --- one process ---------------------------------------------------------------- */
@@ -167,12 +176,13 @@ static void one_write_makes_a_huge_page(void)
 
 	tap_eq(smaps_kb(p, "AnonHugePages"), 0);
 	p[5 * PAGE] = 1;
-	need_huge(p);
+	need_huge(p, 1);
 	tap_eq(smaps_kb(p, "AnonHugePages"), 2048);
 	tap_eq(smaps_kb(p, "Rss"), 2048);
 	tap_eq(smaps_kb(p, "Anonymous"), 2048);
 	tap_eq(smaps_kb(p, "Private_Dirty"), 2048);
 	p[HUGE] = 1;
+	need_huge(p, 2);
 	tap_eq(smaps_kb(p, "AnonHugePages"), 4096);
 	for (unsigned i = 0; i < PAGES; i++)
 		tap_need(i == 5 || is_zero(p, i));
@@ -243,7 +253,7 @@ static void the_whole_is_protected(void)
 	byte *p = huge_map(2);
 
 	fill(p, 2 * PAGES, 1);
-	need_huge(p);
+	need_huge(p, 2);
 	tap_must(mprotect(p, HUGE, PROT_READ));
 	tap_eq(smaps_kb(p, "AnonHugePages"), 2048);
 	tap_ok(!reachable(p + 9 * PAGE, true));
@@ -293,7 +303,7 @@ static void the_whole_is_moved(void)
 	byte *p = huge_map(2), *q = huge_map(2);
 
 	fill(p, 2 * PAGES, 3);
-	need_huge(p);
+	need_huge(p, 2);
 	fill(q, 2 * PAGES, 4);
 	tap_ok(mremap(p, 2 * HUGE, 2 * HUGE, MREMAP_MAYMOVE | MREMAP_FIXED, q) == q);
 	tap_ok(holds(q, 0, 2 * PAGES, 3));
@@ -328,7 +338,7 @@ static void mincore_knows(void)
 	byte *p = huge_map(1), vec[PAGES];
 
 	p[0] = 1;
-	need_huge(p);
+	need_huge(p, 1);
 	tap_must(mincore(p, HUGE, vec));
 	for (unsigned i = 0; i < PAGES; i++)
 		tap_need(vec[i] & 1);
@@ -608,8 +618,7 @@ static void the_system_counts_them(void)
 	tap_ok(before >= 0 && faults >= 0);
 	for (unsigned i = 0; i < 8; i++)
 		p[i * HUGE] = 1;
-	if (smaps_kb(p, "AnonHugePages") < 8 * 2048)
-		tap_skip("no 2 MiB blocks are at hand");
+	need_huge(p, 8);
 	/* Per-CPU counters of Linux lag by up to 128 pages each. */
 	tap_ok(number_in("/proc/meminfo", "AnonHugePages") >= before + 4 * 2048);
 	tap_ok(number_in("/proc/vmstat", "thp_fault_alloc") >= faults + 8);
@@ -682,12 +691,9 @@ static void they_are_made_on_demand(void)
 	tap_err(madvise(p, 2 * HUGE, MADV_COLLAPSE), EINVAL);
 	tap_must(madvise(p, 2 * HUGE, MADV_HUGEPAGE));
 	tap_must(madvise(p + PAGE, PAGE, MADV_DONTNEED));
-	if (madvise(p, 2 * HUGE, MADV_COLLAPSE) < 0) {
-		tap_ok(errno == ENOMEM || errno == EAGAIN);
-		tap_skip("no 2 MiB block is at hand");
-	}
+	must_collapse(p, 2 * HUGE);
 	tap_eq(smaps_kb(p, "AnonHugePages"), 4096);
-	tap_must(madvise(p, 2 * HUGE, MADV_COLLAPSE));
+	must_collapse(p, 2 * HUGE);
 	tap_ok(has(p, 0, 1) && is_zero(p, 1) && holds(p, 2, 2 * PAGES, 1));
 	fill(p, 2 * PAGES, 2);
 	tap_ok(holds(p, 0, 2 * PAGES, 2));
@@ -699,7 +705,7 @@ static void they_are_made_on_demand(void)
 	}
 	put(p, 6, 4);
 	tap_join(kid);
-	tap_must(madvise(p, 2 * HUGE, MADV_COLLAPSE));
+	must_collapse(p, 2 * HUGE);
 	tap_eq(smaps_kb(p, "AnonHugePages"), 4096);
 	tap_ok(holds(p, 0, 6, 2) && has(p, 6, 4) && holds(p, 7, 2 * PAGES, 2));
 }
