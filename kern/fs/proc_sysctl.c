@@ -263,6 +263,7 @@ static struct synth_entry fs_entries[] = {
 	SYSCTL_FILE("inode-nr", 0444, inode_nr_show, NULL),
 	SYSCTL_FILE("inode-state", 0444, inode_state_show, NULL),
 	SYSCTL_DIR("inotify", inotify_entries),
+	NUMBER("mount-max", &sysctl_mount_max, 1, INT32_MAX),
 	CONSTANT("nr_open", FDTABLE_HARD_MAX),
 	CONSTANT("overflowgid", 65534),
 	CONSTANT("overflowuid", 65534),

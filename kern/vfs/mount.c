@@ -9,7 +9,7 @@
  */
 #include "vfs_private.h"
 
-#define MOUNT_BUCKETS 64u
+#define MOUNT_BUCKETS 1024u
 
 mutex_t mount_ns_lock;
 struct list mount_list = LIST_INIT(mount_list);
@@ -17,6 +17,8 @@ struct path ns_root;
 struct mount *anon_mount;
 struct superblock *anon_sb;
 
+u32 sysctl_mount_max = 100000;		/* atomic; /proc/sys/fs/mount-max */
+static u32 attached;			/* length of mount_list, and as that */
 static u32 changes;			/* of the tree; dcache_lock to change */
 static struct waitq change_wait = WAITQ_INIT(change_wait);
 static struct mount *table[MOUNT_BUCKETS];	/* by (at.mnt, at.dentry) */
@@ -24,7 +26,7 @@ static atomic_t next_id;
 
 static struct mount **bucket(const struct mount *m, const struct dentry *d)
 {
-	return &table[hash_u64((u64)m ^ (u64)d << 7 ^ (u64)d >> 9) >> 58];
+	return &table[hash_u64((u64)m ^ (u64)d << 7 ^ (u64)d >> 9) >> 54];
 }
 
 struct mount *mount_find_rcu(struct mount *m, struct dentry *d)
@@ -128,6 +130,12 @@ struct mount *mount_create(struct superblock *sb, struct dentry *root, u32 flags
 	return m;
 }
 
+int mount_room(void)
+{
+	ASSERT(mutex_is_held(&mount_ns_lock));
+	return attached < READ_ONCE(sysctl_mount_max) ? 0 : -ENOSPC;
+}
+
 /* The tree takes over the caller's reference on m. */
 void mount_attach(struct mount *m, const struct path *at)
 {
@@ -145,8 +153,10 @@ void mount_attach(struct mount *m, const struct path *at)
 	m->hash_next = *b;
 	store_release(b, m);
 	list_push_back(&at->mnt->children, &m->child_link);
-	if (!list_linked(&m->link))
+	if (!list_linked(&m->link)) {
 		list_push_back(&mount_list, &m->link);
+		attached++;
+	}
 	walk_seq_write_end();
 	tree_changed();
 }
@@ -171,6 +181,7 @@ static void unplace(struct mount *m, struct path *at, bool for_good)
 	if (for_good) {
 		m->detached = true;
 		list_remove(&m->link);
+		attached--;
 	}
 	walk_seq_write_end();
 	tree_changed();

@@ -25,7 +25,7 @@ static bool same_kind(const struct dentry *a, const struct dentry *b)
 /* Mounts m (whose reference is consumed) on *at. */
 static int graft(struct mount *m, struct path *at)
 {
-	int err = 0;
+	int err;
 
 	mutex_lock(&mount_ns_lock);
 	path_follow_mounts(at);
@@ -36,6 +36,8 @@ static int graft(struct mount *m, struct path *at)
 	else if (dentry_unhashed(at->dentry))
 		err = -ENOENT;
 	else
+		err = mount_room();
+	if (!err)
 		mount_attach(MOVE(m), at);
 	mutex_unlock(&mount_ns_lock);
 	if (m)
@@ -133,6 +135,9 @@ static int clone_children(struct mount *m, struct dentry *root, struct mount *co
 
 		if (c == copy || !dentry_is_below(c->at.dentry, root))
 			continue;
+		err = mount_room();
+		if (err)
+			return err;
 		n = clone_one(c, c->root);
 		if (!n)
 			return -ENOMEM;
@@ -170,6 +175,8 @@ static int bind(struct vfs_caller *c, struct path *at, const char *source, bool 
 	/* The copy is filled before it is seen, so it does not contain itself. */
 	if (!err && recursive)
 		err = clone_children(from.mnt, from.dentry, m);
+	if (!err)
+		err = mount_room();
 	if (!err)
 		mount_attach(mount_get(m), at);
 	else if (m)

@@ -78,6 +78,7 @@ void mount_init(void);
 struct mount *mount_find_rcu(struct mount *m, struct dentry *d);
 struct mount *mount_find(struct mount *m, struct dentry *d);			/* new reference */
 bool mount_parent(struct mount *m, struct path *out);				/* references; false: none */
+MUST_USE int mount_room(void);							/* for one mount more: 0, -ENOSPC.  MOUNT_NS held */
 MUST_USE struct mount *mount_create(struct superblock *sb, struct dentry *root, u32 flags, const char *source);
 void mount_attach(struct mount *m, const struct path *at);			/* MOUNT_NS held */
 void mount_detach(struct mount *m);						/* MOUNT_NS held; drops the tree's reference */

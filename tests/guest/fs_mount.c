@@ -376,6 +376,52 @@ static void getcwd_outside_the_root(void)
 	tap_join(kid);
 }
 
+#define MOUNT_MAX "/proc/sys/fs/mount-max"
+
+static int mounts_listed(void)
+{
+	static char buf[65536];
+	int n = 0;
+
+	tap_need(tap_slurp("/proc/self/mounts", buf, sizeof(buf)) > 0);
+	for (const char *p = buf; (p = strchr(p, '\n')) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* Each recursive bind of m below itself takes as many mounts as there are: a few calls would fill all memory. */
+static void mounts_have_a_limit(void)
+{
+	char was[32], now[32], name[16];
+	int before, at_end = 0, full = 0;
+
+	tap_must(mkdir("m", 0755));
+	tap_must(mount("src", "m", "tmpfs", 0, NULL));
+	tap_need(tap_slurp(MOUNT_MAX, was, sizeof(was)) > 0);
+	tap_ok(atoi(was) >= 1000);
+	before = mounts_listed();
+	tap_spit(MOUNT_MAX, "1\n");
+	tap_must(mkdir("m/x", 0755));
+	tap_err(mount("src", "m/x", "tmpfs", 0, NULL), ENOSPC);
+	tap_err(mount("m", "m/x", NULL, MS_BIND, NULL), ENOSPC);
+	snprintf(now, sizeof(now), "%d\n", before + 20);
+	tap_spit(MOUNT_MAX, now);
+	for (int i = 0; i < 10 && !full; i++) {
+		snprintf(name, sizeof(name), "m/%d", i);
+		tap_must(mkdir(name, 0755));
+		at_end = mounts_listed();
+		full = mount("m", name, NULL, MS_BIND | MS_REC, NULL) < 0 ? errno : 0;
+	}
+	tap_eq(full, ENOSPC);
+	tap_eq(mounts_listed(), at_end);			/* none of what did not fit */
+	tap_ok(at_end > before + 5 && at_end <= before + 20);
+	tap_spit(MOUNT_MAX, was);
+	tap_eq(mount("m", name, NULL, MS_BIND | MS_REC, NULL), 0);
+	tap_ok(mounts_listed() > at_end + 5);
+	tap_eq(umount2("m", MNT_DETACH), 0);
+	tap_eq(mounts_listed(), before - 1);
+}
+
 TAP_MAIN(
 	CASE(tmpfs_covers_and_uncovers),
 	CASE(mounts_stack),
@@ -395,4 +441,5 @@ TAP_MAIN(
 	CASE(statfs_of_known_kinds),
 	CASE(chroot_is_a_new_root),
 	CASE(getcwd_outside_the_root),
+	CASE(mounts_have_a_limit),
 )

@@ -119,6 +119,7 @@ MUST_USE int mount_write_begin(struct mount *m);
 void mount_write_end(struct mount *m);
 MUST_USE int vfs_statfs(const struct path *p, struct kstatfs *st);
 MUST_USE int vfs_statfs_file(struct file *f, struct kstatfs *st);
+extern u32 sysctl_mount_max;		/* mounts there can be: more are -ENOSPC */
 MUST_USE int vfs_mount(struct vfs_caller *c, const char *source, const char *target, const char *type, u64 flags, const char *data);
 MUST_USE int vfs_umount(struct vfs_caller *c, const char *target, int flags);
 MUST_USE int vfs_pivot_root(struct vfs_caller *c, const char *new_root, const char *put_old);
