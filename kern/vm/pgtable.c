@@ -122,15 +122,17 @@ static pte_t *next_entry(struct aspace *as, u64 *va, u64 end, u32 stop_level)
 
 		for (u32 level = 3;; level--) {
 			u64 size = mmu_level_size(level);
-			u32 i = mmu_index(at, level), next = next_live(t, i);
+			u32 i = mmu_index(at, level);
+			pte_t *e = &table_entries(t)[i];
 
-			if (next != i) {
+			if (!pte_live(*e)) {
+				u32 next = next_live(t, i);
+
 				at = ALIGN_DOWN(at, size) + (u64)(next - i) * size;
 				if (next == TABLE_ENTRIES || at >= end)
 					break;
+				e = &table_entries(t)[next];
 			}
-			pte_t *e = &table_entries(t)[next];
-
 			if (level == stop_level) {
 				*va = at;
 				return e;
