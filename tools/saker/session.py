@@ -16,7 +16,7 @@ from .error import Fatal
 PANIC = re.compile(rb"(?m)^(?:\[[ .0-9]+\] )?(?:Kernel panic|kernel panic|panic:|PANIC)")
 SETTLE = 0.5           # seconds without a byte end a report that nothing else ends
 PANIC_END = b"---[ end Kernel panic"
-PANIC_GRACE = 5.0      # of silence after its report, where the machine does not end by itself
+PANIC_GRACE = 10.0     # of silence after its report, where the machine does not end by itself
 LOG_KEPT = 1 << 20
 QUEUE_FULL = 1 << 18
 OUTBOX_INTERVAL = 0.005

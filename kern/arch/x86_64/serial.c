@@ -4,6 +4,7 @@
 #include <x86_64/x86.h>
 
 #define COM1	  0x3f8
+#define PUTC_SPINS	(1u << 22)
 #define LSR_EMPTY 0x20
 
 static bool present;
@@ -23,13 +24,18 @@ INIT_TEXT void serial_early_init(void)
 	port_out8(COM1 + 4, 0xb);
 }
 
+/* A receiver that is slow is waited for, or bytes of a report are lost; one that is dead costs that time once. */
 void arch_early_putc(char c)
 {
-	u32 spins = 1u << 16;
+	static u32 patience = PUTC_SPINS;
 
 	if (!present)
 		return;
-	while (!(port_in8(COM1 + 5) & LSR_EMPTY) && --spins)
+	while (!(port_in8(COM1 + 5) & LSR_EMPTY) && patience) {
+		patience--;
 		cpu_relax();
+	}
+	if (patience)
+		patience = PUTC_SPINS;
 	port_out8(COM1, c);
 }
