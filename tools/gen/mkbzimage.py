@@ -67,4 +67,5 @@ def main():
         f.write(setup + stub + image + bytes(-total % 16))
 
 
-main()
+if __name__ == "__main__":
+    main()
