@@ -19,11 +19,12 @@ static struct program {
 	u32 frame[BIGGEST];
 } programs[PROGRAMS];
 static struct buddy b;
+static u8 groups[FRAMES >> BUDDY_REGION];
 
 static void grow(struct program *p)
 {
 	for (u32 i = 0; i < 16 && p->n < p->want; i++) {
-		struct page *pg = buddy_alloc(&b, 0);
+		struct page *pg = buddy_alloc(&b, 0, GROUP_MOVABLE);
 
 		NEED(pg);
 		pg->use = PAGE_ANON;
@@ -71,7 +72,8 @@ TEST(fragment, blocks_are_left_after_a_long_run)
 	static const u32 levels[] = { 10, 25, 50, 75, 90 };
 
 	for (u32 i = 0; i < ARRAY_LEN(levels); i++) {
-		buddy_init(&b);
+		memset(groups, 0, sizeof(groups));
+		buddy_init(&b, groups);
 		buddy_free_range(&b, 0, FRAMES);
 		memset(programs, 0, sizeof(programs));
 		live_at(levels[i], STEPS);

@@ -17,6 +17,8 @@
 #include "mem_internal.h"
 
 #define CHUNK_BYTES (FRAMES_CHUNK * sizeof(struct page))
+#define CHUNK_REGIONS (FRAMES_CHUNK >> BUDDY_REGION)
+#define REGION_FRAMES (1ul << BUDDY_REGION)
 _Static_assert(FRAMES_CHUNK >= 1ul << PAGE_MAX_ORDER, "a block never crosses a chunk");
 _Static_assert(CHUNK_BYTES % PAGE_SIZE == 0, "chunks of the array are whole pages");
 
@@ -104,9 +106,9 @@ static u64 carve(struct bootinfo *bi, u64 size, u64 align)
 	return at;
 }
 
-static void frames_find_chunks(struct bootinfo *bi)
+static void frames_find_chunks(struct bootinfo *bi) MUST_HOLD(&mem_zone.lock)
 {
-	u64 words;
+	u64 words, bytes;
 
 	frames_nram = bi->nram;
 	for (u32 i = 0; i < bi->nram; i++) {
@@ -118,9 +120,11 @@ static void frames_find_chunks(struct bootinfo *bi)
 		panic_boot("not enough memory: the memory map is empty");
 	frames_nchunks = DIV_ROUND_UP(frames_ram[frames_nram - 1].end, FRAMES_CHUNK);
 	words = BITMAP_WORDS(frames_nchunks);
-	chunk_present = mmu_phys_to_virt(PADDR(carve(bi, ALIGN_UP(words * 16, PAGE_SIZE), PAGE_SIZE)));
+	bytes = words * 16 + frames_nchunks * CHUNK_REGIONS;
+	chunk_present = mmu_phys_to_virt(PADDR(carve(bi, ALIGN_UP(bytes, PAGE_SIZE), PAGE_SIZE)));
 	chunk_online = chunk_present + words;
-	memset(chunk_present, 0, words * 16);
+	memset(chunk_present, 0, bytes);
+	buddy_init(&mem_zone.buddy, (u8 *)(chunk_online + words));
 	for (u32 i = 0; i < frames_nram; i++)
 		for (u64 c = frames_ram[i].start >> FRAMES_CHUNK_SHIFT;
 		     c <= (frames_ram[i].end - 1) >> FRAMES_CHUNK_SHIFT; c++)
@@ -221,9 +225,22 @@ static void frames_free_parts(u64 start, u64 end, const struct boot_region *res,
 	frames_mark_reserved(at, end);
 }
 
+/* A region where a piece begins or ends can never be one block: what stays may have the rest.  No frame of c is on a list yet. */
+static void chunk_mark_edges(u64 c, const struct boot_region *piece, u32 n) MUST_HOLD(&mem_zone.lock)
+{
+	for (u32 i = 0; i < n; i++) {
+		if (piece[i].start >> FRAMES_CHUNK_SHIFT == c && piece[i].start % REGION_FRAMES)
+			mem_zone.buddy.group[piece[i].start >> BUDDY_REGION] = GROUP_FIXED;
+		if (piece[i].end >> FRAMES_CHUNK_SHIFT == c && piece[i].end % REGION_FRAMES)
+			mem_zone.buddy.group[piece[i].end >> BUDDY_REGION] = GROUP_FIXED;
+	}
+}
+
 static void chunk_bring_online(u64 c, const struct boot_region *res, u32 nres) MUST_HOLD(&mem_zone.lock)
 {
 	memset(pfn_to_page(PFN(c << FRAMES_CHUNK_SHIFT)), 0, CHUNK_BYTES);
+	chunk_mark_edges(c, frames_ram, frames_nram);
+	chunk_mark_edges(c, res, nres);
 	frames_free_parts(c << FRAMES_CHUNK_SHIFT, (c + 1) << FRAMES_CHUNK_SHIFT, res, nres);
 	bitmap_set_atomic(chunk_online, c);
 }
@@ -307,6 +324,8 @@ void mem_init(struct bootinfo *bi)
 	u32 nres;
 
 	region_reserve(bi, 0, LOW_MEMORY);
+	spin_init(&mem_zone.lock, LR_ZONE);
+	spin_unshared(&mem_zone.lock);
 	frames_find_chunks(bi);
 	frames_map(bi);
 	nres = bi->nreserved;
@@ -315,9 +334,6 @@ void mem_init(struct bootinfo *bi)
 		res[i].end = ALIGN_UP(bi->reserved[i].end, PAGE_SIZE) >> PAGE_SHIFT;
 	}
 	region_sort(res, &nres);
-	spin_init(&mem_zone.lock, LR_ZONE);
-	spin_unshared(&mem_zone.lock);
-	buddy_init(&mem_zone.buddy);
 	mem_zone.total = frames_count_ram() - frames_count_reserved(res, nres);
 	if (mem_zone.total < RAM_NEEDED >> PAGE_SHIFT)
 		panic_boot("not enough memory: %llu KiB usable, %llu KiB needed",

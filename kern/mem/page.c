@@ -7,8 +7,9 @@
  *   per-CPU cache      PAGE_CACHED, owner CPU with interrupts off
  *   live               any other use, refs >= 1
  * A single frame goes hot cache <-> buddy in batches, so that most calls take
- * no lock.  Zeroed frames never mix with the others: they are only handed out
- * to callers that ask for zeroes, or when nothing else is left.
+ * no lock.  Each group of uses (buddy.h) has its own, or frames would change
+ * sides there.  Zeroed frames never mix with the others: they are only handed out
+ * to MOVABLE callers that ask for zeroes, or when nothing else is left.
  *
  * Watermarks (zone_avail() before the allocation must exceed): atomic callers 0,
  * the kernel min / 2, user pages min, blocks that single frames can stand in
@@ -20,15 +21,20 @@
 #include <base/string.h>
 #include "mem_internal.h"
 
-#define CACHE_MAX   64u
+#define CACHE_MAX   63u			/* a struct hot is 512 bytes */
 #define CACHE_ZERO  16u
 #define CACHE_BATCH 16u
 
+/* Free frames of one group (buddy.h), or that were used for it last. */
+struct hot {
+	u64 n;
+	struct page *page[CACHE_MAX];
+};
+
 struct page_cache {
-	u32 nhot;
+	struct hot hot[GROUP_ISOLATED];
 	u32 nzero;
-	struct page *hot[CACHE_MAX];
-	struct page *zero[CACHE_ZERO];
+	struct page *zero[CACHE_ZERO];		/* for the MOVABLE group */
 };
 
 static DEFINE_PER_CPU(struct page_cache, page_cache);
@@ -111,14 +117,25 @@ static struct page *zone_take_zeroed(void) MUST_HOLD(&mem_zone.lock)
 	return pg;
 }
 
-static struct page *zone_take(u32 order) MUST_HOLD(&mem_zone.lock)
+static struct page *zone_take(u32 order, enum buddy_group group) MUST_HOLD(&mem_zone.lock)
 {
 	struct page *pg;
 
 	do {
-		pg = buddy_alloc(&mem_zone.buddy, order);
+		pg = buddy_alloc(&mem_zone.buddy, order, group);
 	} while (!pg && frames_online_next());
-	return pg;
+	return pg ? pg : buddy_steal(&mem_zone.buddy, order, group);
+}
+
+/* Up to 2^max frames in one piece, for single use. */
+static struct page *zone_take_some(u32 max, enum buddy_group group, u32 *order) MUST_HOLD(&mem_zone.lock)
+{
+	struct page *pg = buddy_alloc_some(&mem_zone.buddy, max, group, order);
+
+	if (likely(pg))
+		return pg;
+	*order = 0;
+	return zone_take(0, group);
 }
 
 /* Gives the zeroed pool back to the lists so that its frames may coalesce. */
@@ -132,17 +149,17 @@ static void zone_drop_zeroed(void) MUST_HOLD(&mem_zone.lock)
 	}
 }
 
-static struct page *zone_alloc_block(u32 order, u32 flags)
+static struct page *zone_alloc_block(u32 order, enum buddy_group group, u32 flags)
 {
 	GUARD_IRQ(&mem_zone.lock);
 	struct page *pg;
 
 	if (zone_avail() < zone_floor(flags) + (1ul << order))
 		return NULL;
-	pg = zone_take(order);
+	pg = zone_take(order, group);
 	if (!pg && mem_zone.zeroed && !(flags & ALLOC_SPARE)) {
 		zone_drop_zeroed();
-		pg = zone_take(order);
+		pg = zone_take(order, group);
 	}
 	return pg;
 }
@@ -155,38 +172,37 @@ static void zone_free_block(struct page *pg, u32 order)
 
 /* ---- per-CPU caches: interrupts are off in all of these ---- */
 
-static void cache_push(struct page_cache *pc, struct page *pg)
+static void cache_push(struct hot *hot, struct page *pg)
 {
 	pg->use = PAGE_CACHED;
-	pc->hot[pc->nhot++] = pg;
+	hot->page[hot->n++] = pg;
 }
 
-/* Moves up to a batch of frames from the zone; false: the floor is reached. */
-static bool cache_refill(struct page_cache *pc, u32 flags)
+/* Moves up to a batch of frames from the zone, in one piece if it can; false: the floor is reached. */
+static NOINLINE bool cache_refill(struct hot *hot, enum buddy_group group, u32 flags)
 {
 	GUARD_SPIN(&mem_zone.lock);
-	u64 floor = zone_floor(flags);
-	struct page *pg = NULL;
+	u64 floor = zone_floor(flags), avail = zone_avail();
+	u32 room = avail > floor ? (u32)MIN(CACHE_BATCH, avail - floor) : 0;
+	struct page *pg;
+	u32 order;
 
-	for (u32 i = 0; i < CACHE_BATCH && pc->nhot < CACHE_MAX; i++) {
-		if (zone_avail() <= floor)
-			break;
-		pg = zone_take(0);
-		if (!pg)
-			break;
-		cache_push(pc, pg);
+	while (room && (pg = zone_take_some(31 - (u32)__builtin_clz(room), group, &order)) != NULL) {
+		for (u32 i = 0; i < 1u << order; i++)
+			cache_push(hot, pg + i);
+		room -= 1u << order;
 	}
-	if (!pc->nhot && zone_avail() > floor) {
+	if (!hot->n && zone_avail() > floor) {
 		pg = zone_take_zeroed();
 		if (pg) {
 			pg->flags = 0;
-			cache_push(pc, pg);
+			cache_push(hot, pg);
 		}
 	}
-	return pc->nhot > 0;
+	return hot->n > 0;
 }
 
-static void cache_refill_zeroed(struct page_cache *pc, u32 flags)
+static NOINLINE void cache_refill_zeroed(struct page_cache *pc, u32 flags)
 {
 	GUARD_SPIN(&mem_zone.lock);
 	struct page *pg;
@@ -200,48 +216,58 @@ static void cache_refill_zeroed(struct page_cache *pc, u32 flags)
 }
 
 /* Returns the older half: what was freed last is warm in this CPU's caches. */
-static void cache_drain(struct page_cache *pc)
+static NOINLINE void cache_drain(struct hot *hot)
 {
-	u32 n = pc->nhot / 2;
+	u64 n = hot->n / 2;
 
 	{
 		GUARD_SPIN(&mem_zone.lock);
 		for (u32 i = 0; i < n; i++)
-			buddy_free(&mem_zone.buddy, pc->hot[i], 0);
+			buddy_free(&mem_zone.buddy, hot->page[i], 0);
 	}
-	memmove(pc->hot, pc->hot + n, (pc->nhot - n) * sizeof(pc->hot[0]));
-	pc->nhot -= n;
+	memmove(hot->page, hot->page + n, (hot->n - n) * sizeof(hot->page[0]));
+	hot->n -= n;
 }
 
-static struct page *cache_take(u32 flags, bool refill)
+/* The zone has nothing: what this CPU holds for others. */
+static NOINLINE struct page *cache_take_last(struct page_cache *pc)
+{
+	for (u32 g = 0; g < GROUP_ISOLATED; g++)
+		if (pc->hot[g].n)
+			return pc->hot[g].page[--pc->hot[g].n];
+	return pc->nzero ? pc->zero[--pc->nzero] : NULL;
+}
+
+static struct page *cache_take(enum buddy_group group, u32 flags, bool refill)
 {
 	u64 irq = irq_save();
 	struct page_cache *pc = this_cpu_ptr(&page_cache);
+	struct hot *hot = &pc->hot[group];
 	struct page *pg = NULL;
 
-	if (flags & ALLOC_ZERO) {
+	if (flags & ALLOC_ZERO && group == GROUP_MOVABLE) {
 		if (!pc->nzero && READ_ONCE(mem_zone.zeroed))
 			cache_refill_zeroed(pc, flags);
 		if (pc->nzero)
 			pg = pc->zero[--pc->nzero];
 	}
-	if (!pg && (pc->nhot || (refill && cache_refill(pc, flags))))
-		pg = pc->hot[--pc->nhot];
-	if (!pg && refill && pc->nzero)
-		pg = pc->zero[--pc->nzero];
+	if (!pg && (hot->n || (refill && cache_refill(hot, group, flags))))
+		pg = hot->page[--hot->n];
+	if (!pg && refill)
+		pg = cache_take_last(pc);
 	irq_restore(irq);
 	return pg;
 }
 
 /* ---- the public functions ---- */
 
-static struct page *page_take(u32 order, u32 flags)
+static struct page *page_take(u32 order, enum buddy_group group, u32 flags)
 {
-	return order ? zone_alloc_block(order, flags) : cache_take(flags, true);
+	return order ? zone_alloc_block(order, group, flags) : cache_take(group, flags, true);
 }
 
 /* Everything that is not a hit in a per-CPU cache. */
-static NOINLINE struct page *page_alloc_slow(u32 order, u32 flags)
+static NOINLINE struct page *page_alloc_slow(u32 order, enum buddy_group group, u32 flags)
 {
 	bool may_reclaim = !(flags & (ALLOC_ATOMIC | ALLOC_NORECLAIM));
 	struct page *pg;
@@ -249,7 +275,7 @@ static NOINLINE struct page *page_alloc_slow(u32 order, u32 flags)
 	if (may_reclaim && zone_avail() < mem_zone.low)
 		mem_reclaim_background();
 	for (u32 tries = 0;; tries++) {
-		pg = page_take(order, flags);
+		pg = page_take(order, group, flags);
 		if (pg)
 			return pg;
 		if (!may_reclaim)
@@ -274,14 +300,15 @@ static void page_zero(struct page *pg, u32 order)
 
 struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 {
+	enum buddy_group group = buddy_group_for(use);
 	struct page *pg = NULL;
 
 	if (NEVER(order > PAGE_MAX_ORDER))
 		return NULL;
 	if (likely(order == 0))
-		pg = cache_take(flags, false);
+		pg = cache_take(group, flags, false);
 	if (unlikely(!pg)) {
-		pg = page_alloc_slow(order, flags);
+		pg = page_alloc_slow(order, group, flags);
 		if (!pg)
 			return NULL;
 	}
@@ -305,8 +332,9 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 
 void page_put_last(struct page *pg)
 {
+	enum buddy_group group = buddy_group_for(pg->use);
 	u32 order = pg->order;
-	struct page_cache *pc;
+	struct hot *hot;
 	u64 irq;
 
 	if (unlikely(pg->use <= PAGE_RESERVED || (pg->flags & (PAGE_F_LRU))))
@@ -320,10 +348,10 @@ void page_put_last(struct page *pg)
 		return;
 	}
 	irq = irq_save();
-	pc = this_cpu_ptr(&page_cache);
-	if (unlikely(pc->nhot >= mem_zone.cache_high))
-		cache_drain(pc);
-	cache_push(pc, pg);
+	hot = &this_cpu_ptr(&page_cache)->hot[group];
+	if (unlikely(hot->n >= mem_zone.cache_high))
+		cache_drain(hot);
+	cache_push(hot, pg);
 	irq_restore(irq);
 }
 
@@ -384,7 +412,7 @@ bool mem_idle_zero(void)
 		return false;
 	{
 		GUARD_IRQ(&mem_zone.lock);
-		pg = zone_take(0);
+		pg = zone_take(0, GROUP_MOVABLE);
 	}
 	if (!pg)
 		return false;
@@ -417,7 +445,9 @@ static u64 cached_total(void)
 	for_each_cpu(c) {
 		struct page_cache *pc = per_cpu_ptr(&page_cache, c);
 
-		n += READ_ONCE(pc->nhot) + READ_ONCE(pc->nzero);
+		n += READ_ONCE(pc->nzero);
+		for (u32 g = 0; g < GROUP_ISOLATED; g++)
+			n += READ_ONCE(pc->hot[g].n);
 	}
 	return n;
 }

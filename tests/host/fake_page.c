@@ -18,6 +18,7 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 #endif
 
 static struct buddy buddy;
+static u8 groups[HOST_RAM_FRAMES >> BUDDY_REGION];
 static u64 ram_frames;
 static u64 use_count[PAGE_USES];
 bool (*mem_oom_hook)(void);
@@ -26,7 +27,7 @@ void host_ram_limit(u64 frames)
 {
 	VERIFY(!ram_frames && frames <= HOST_RAM_FRAMES);
 	ram_frames = frames;
-	buddy_init(&buddy);
+	buddy_init(&buddy, groups);
 	buddy_free_range(&buddy, 1, frames);
 	__asan_poison_memory_region(host_ram, frames << PAGE_SHIFT);
 }
@@ -41,7 +42,7 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 		host_ram_limit(HOST_RAM_FRAMES);
 	if (host_alloc_should_fail())
 		return NULL;
-	pg = buddy_alloc(&buddy, order);
+	pg = buddy_alloc(&buddy, order, GROUP_MOVABLE);
 	if (!pg)
 		return NULL;
 	__asan_unpoison_memory_region(page_addr(pg), PAGE_SIZE << order);
