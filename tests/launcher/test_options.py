@@ -123,3 +123,23 @@ def environment():
 def direct():
     equal(command(cmd=["a"])[-2:], ["--", "a"], "command")
     run("/bin/echo", "$(id)").check(0, b"$(id)\n")
+
+
+@case("options: strace, trace and profile take their own words before CMD, whole, joined and together")
+def own_words():
+    with scratch() as top:
+        status, out, err = saker("strace", "-cf", "-e", "trace=write", "--timeout=60", f"-o{top}/s", "--", "echo", "-e", "x")
+        equal((status, out, err), (0, b"x\n", b""), "strace")
+        with open(top + "/s", encoding="ascii") as file:
+            holds(" write\n" in file.read(), "counted")
+        status, _, err = saker("trace", f"--flame={top}/f", "-o", top + "/t", "--timeout", "60", "--", "true")
+        equal(status, 0, err)
+        holds(os.path.exists(top + "/f") and os.path.exists(top + "/t"), "trace's files")
+    for words in (["strace", "-e"], ["strace", "-fo"], ["trace", "--flame"], ["trace", "--diff", "a"], ["profile", "--hz"],
+                  ["strace", "-fz", "--", "true"], ["trace", "--nonsense", "--", "true"], ["profile", "--timeout"]):
+        status, out, err = saker(*words)
+        equal((words, status, out), (words, 2, b""), "result")
+        holds(err.startswith(b"saker: "), f"{words}: {err!r}")
+    for name in ("strace", "trace", "profile"):
+        status, out, _ = saker(name, "--help")
+        holds(status == 0 and out.startswith(b"usage: ./saker " + name.encode()), out)

@@ -111,6 +111,52 @@ def _set(options, name, value):
         setattr(options, name, value)
 
 
+def show_help(text):
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _own(word, takes):
+    """[(word, value or None)] if word is a command's own: whole, --word=value, -oFILE, or letters as -fc."""
+    name, equals, value = word.partition("=")
+    if word in takes:
+        return [(word, None)]
+    if word.startswith("--"):
+        return [(name, value)] if equals and takes.get(name) == 1 else []
+    if takes.get(word[:2]) == 1:
+        return [(word[:2], word[2:])]
+    letters = ["-" + letter for letter in word[1:]]
+    return [(one, None) for one in letters] if all(takes.get(one) == 0 for one in letters) else []
+
+
+def take(command, text, args, takes):
+    """For commands that run a program: their own words out of those before CMD, and the others.
+
+    takes: {word: how many values it has}.  Returns [(word, [value...])...] and what parse() is to
+    have.  text is what --help prints.
+    """
+    own, rest, at = [], [], 0
+    while at < len(args) and args[at].startswith("-") and args[at] != "--":
+        word = args[at]
+        at += 1
+        if word in ("-h", "--help"):
+            show_help(text)
+        found = _own(word, takes)
+        if not found:
+            rest.append(word)
+        count = 0 if found and found[0][1] is not None else \
+            takes[found[0][0]] if found else int(word[2:] in VALUES)
+        if at + count > len(args):
+            raise Fatal(f"{command}: {word} needs a value\nTry './saker {command} --help'.", 2)
+        values = args[at:at + count]
+        at += count
+        if not found:
+            rest += values
+        own += [(one, values if value is None else [value]) for one, value in found]
+    return own, rest + args[at:]
+
+
 def parse(top, args):
     options = Options(top)
     at = 0
@@ -120,9 +166,7 @@ def parse(top, args):
         if word == "--":
             break
         if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            sys.stdout.flush()
-            os._exit(0)
+            show_help(HELP)
         name, has_value, value = word[2:].partition("=")
         if name == "gdb" and word.startswith("--"):
             options.gdb = _number("gdb", value, int, 1) if has_value else 1234

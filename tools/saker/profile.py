@@ -2,7 +2,6 @@
 import bisect
 import os
 import struct
-import sys
 
 from . import options as option_words
 from .error import Fatal
@@ -28,25 +27,13 @@ class Wishes:
 
 
 def parse(top, args):
-    wishes, rest, at = Wishes(), [], 0
-    while at < len(args) and args[at].startswith("-") and args[at] != "--":
-        word = args[at]
-        at += 1
-        if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            sys.stdout.flush()
-            os._exit(0)
-        takes = word in VALUES or word[2:] in option_words.VALUES
-        if takes and at == len(args):
-            raise Fatal(f"profile: {word} needs a value\nTry './saker profile --help'.", 2)
-        if word in VALUES:
-            setattr(wishes, VALUES[word], args[at])
-        else:
-            rest += args[at - 1:at + takes]
-        at += takes
+    wishes = Wishes()
+    own, rest = option_words.take("profile", HELP, args, dict.fromkeys(VALUES, 1))
+    for word, values in own:
+        setattr(wishes, VALUES[word], values[0])
     if not wishes.hz.isdigit() or not 1 <= int(wishes.hz) <= 10000:
         raise Fatal(f"profile: --hz {wishes.hz}: not a number from 1 to 10000", 2)
-    return wishes, option_words.parse(top, rest + args[at:])
+    return wishes, option_words.parse(top, rest)
 
 
 class Symbols:

@@ -6,7 +6,6 @@ lines: which thread's, unfinished or resumed, filtered, counted.
 import os
 import re
 import struct
-import sys
 
 from . import options as option_words, outbox
 from .error import Fatal
@@ -31,6 +30,7 @@ RECORD = struct.Struct("<QIIHB5x")
 ENTER, LEAVE, FAILED, SIGNAL, END, ENTER_PART = range(1, 7)
 COLUMN = 40
 RING = "1M"
+FLAGS = {"-f": "follow", "-c": "count", "-q": "quiet", "-T": "times"}
 
 
 class Wishes:
@@ -91,38 +91,16 @@ def _filter(top, wishes, text):
 
 
 def parse(top, args):
-    wishes, rest, at = Wishes(), [], 0
-    flags = {"f": "follow", "c": "count", "q": "quiet", "T": "times"}
-
-    def value(word):
-        if at == len(args):
-            raise Fatal(f"strace: {word} needs a value\nTry './saker strace --help'.", 2)
-        return args[at]
-    while at < len(args) and args[at].startswith("-") and args[at] != "--":
-        word = args[at]
-        at += 1
-        if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            sys.stdout.flush()
-            os._exit(0)
-        if word[:2] in ("-e", "-o"):
-            text = word[2:]
-            if not text:
-                text = value(word)
-                at += 1
-            if word[1] == "o":
-                wishes.output = text
-            else:
-                _filter(top, wishes, text)
-        elif word[:2] != "--" and set(word[1:]) <= set(flags):
-            for letter in word[1:]:
-                setattr(wishes, flags[letter], True)
+    wishes = Wishes()
+    own, rest = option_words.take("strace", HELP, args, {"-e": 1, "-o": 1, **dict.fromkeys(FLAGS, 0)})
+    for word, values in own:
+        if word == "-o":
+            wishes.output = values[0]
+        elif word == "-e":
+            _filter(top, wishes, values[0])
         else:
-            rest.append(word)
-            if word[2:] in option_words.VALUES:
-                rest.append(value(word))
-                at += 1
-    options = option_words.parse(top, rest + args[at:])
+            setattr(wishes, FLAGS[word], True)
+    options = option_words.parse(top, rest)
     if not options.command:
         raise Fatal("strace: needs a command\nTry './saker strace --help'.", 2)
     return wishes, options

@@ -25,6 +25,7 @@ The status is CMD's.  A run that ends in a crash is shown up to its end.
 RING = "8M"
 VALUES = {"-e": "groups", "-o": "output", "--flame": "flame", "--svg": "svg",
           "--ring": "ring"}
+TAKES = {**dict.fromkeys(VALUES, 1), "--boot": 0, "--diff": 2}
 
 
 class Wishes:
@@ -34,36 +35,18 @@ class Wishes:
         self.boot, self.diff = False, None
 
 
-def _value(args, at, word):
-    if at == len(args):
-        raise Fatal(f"trace: {word} needs a value\nTry './saker trace --help'.", 2)
-    return args[at]
-
-
 def parse(top, args):
-    """(our wishes, options of run).  Our words come out of those before CMD."""
-    wishes, rest, at = Wishes(), [], 0
-    while at < len(args) and args[at].startswith("-") and args[at] != "--":
-        word = args[at]
-        at += 1
-        if word in ("-h", "--help"):
-            sys.stdout.write(HELP)
-            sys.stdout.flush()
-            os._exit(0)
+    """(our wishes, options of run)"""
+    wishes = Wishes()
+    own, rest = option_words.take("trace", HELP, args, TAKES)
+    for word, values in own:
         if word == "--boot":
             wishes.boot = True
         elif word == "--diff":
-            wishes.diff = [_value(args, at, word), _value(args, at + 1, word)]
-            at += 2
-        elif word in VALUES:
-            setattr(wishes, VALUES[word], _value(args, at, word))
-            at += 1
+            wishes.diff = values
         else:
-            rest.append(word)
-            if word[2:] in option_words.VALUES:
-                rest.append(_value(args, at, word))
-                at += 1
-    return wishes, option_words.parse(top, rest + args[at:])
+            setattr(wishes, VALUES[word], values[0])
+    return wishes, option_words.parse(top, rest)
 
 
 def prepare(options, wishes, recorder):
