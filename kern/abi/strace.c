@@ -21,7 +21,6 @@ struct strace_state {
 	bool inside;			/* a first half was told */
 	bool whole;			/* with all arguments */
 	u8 next;			/* argument with which the second half begins */
-	u32 room;			/* length of an address buffer, before the call */
 	u64 entered_ns;
 	struct strace_line line;
 	struct { struct strace_record head; char text[STRACE_TEXT_MAX]; } out;
@@ -98,7 +97,7 @@ static void put_out_sockaddr(struct strace_line *l, u32 i)
 /* The length that goes with an address: before, and after if it is another. */
 static void put_out_length(struct strace_line *l, u32 i)
 {
-	u32 before = task_current()->strace->room, after;
+	u32 before = l->before.room[0], after;
 
 	if (!l->arg[i] || user_copy_in(&after, UPTR(l->arg[i]), sizeof(after)))
 		put_pointer(l, l->arg[i]);
@@ -144,6 +143,8 @@ static bool is_stale(const struct strace_line *l, u32 i)
 		return false;
 	if (l->nr == SYSCALL_NR_NANOSLEEP || l->nr == SYSCALL_NR_CLOCK_NANOSLEEP)
 		return !l->failed || (l->ret != -EINTR && l->ret != -ERESTART_RESTARTBLOCK);
+	if (l->nr == SYSCALL_NR_SENDMMSG || (l->nr == SYSCALL_NR_RECVMMSG && a->detail == SYSCALL_STRUCT_TIMESPEC))
+		return false;
 	return l->failed || (!l->ret && l->nr == SYSCALL_NR_WAIT4);
 }
 
@@ -246,7 +247,9 @@ void strace_enter(struct task *self, const struct trapframe *tf)
 	s->next = 0;
 	for (u32 i = 1; i < l->info->nargs; i++)
 		if (has_room(l, i) && l->args[i].kind == SYSCALL_ARG_STRUCT)
-			DISCARD(user_copy_in(&s->room, UPTR(l->arg[i]), sizeof(s->room)));	/* else it stays what it was */
+			DISCARD(user_copy_in(&l->before.room[0], UPTR(l->arg[i]), sizeof(l->before.room[0])));
+	if (nr == SYSCALL_NR_RECVMSG || nr == SYSCALL_NR_RECVMMSG)
+		note_messages(l);
 	if (put_own_way(l))
 		s->next = (u8)l->info->nargs;
 	else

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <abi/syscall_info.h>
+#include <abi/time.h>
 #include <base/attrs.h>
 
 struct task;
@@ -16,6 +17,13 @@ struct siginfo_k;
 
 #define STRACE_STRING_MAX 32u		/* bytes of a string, elements of an array */
 #define STRACE_TEXT_MAX	  3072u
+
+/* What the call will overwrite, read before it. */
+struct strace_before {
+	u32 room[STRACE_STRING_MAX];	/* for an address: one, or that of each message */
+	struct timespec_k time;
+	bool has_time;
+};
 
 struct strace_line {
 	char *text;
@@ -27,6 +35,9 @@ struct strace_line {
 	i64 ret;
 	bool leaving;			/* the second half: ret is known */
 	bool failed;
+	u32 element;			/* of the array that is shown */
+	u64 bytes_left;			/* for iovecs: what is not yet shown of what was read */
+	struct strace_before before;
 };
 
 /* --- text (strace_text.c) --- */
@@ -53,7 +64,17 @@ bool struct_is_shown_late(u32 kind);		/* of an in-and-out argument: only when th
 void put_siginfo(struct strace_line *l, const struct siginfo_k *si);
 void put_wait_status(struct strace_line *l, i32 status);
 void put_date(struct strace_line *l, i64 sec, i64 nsec);		/* ISO 8601, nsec 0: without a fraction */
+
+/* --- messages (strace_message.c) --- */
 void put_sockaddr(struct strace_line *l, u64 at, u64 len);
+void put_iovec(struct strace_line *l, const void *p);
+void put_msghdr(struct strace_line *l, const void *p);
+void put_mmsghdr(struct strace_line *l, const void *p);
+void note_messages(struct strace_line *l);	/* fills in l->before */
+
+/* --- structures with a size of their own (strace_sized.c) --- */
+bool put_sized(struct strace_line *l, u32 i, u64 at);		/* argument i at user address at; false: not one of these */
+void put_setattr(struct strace_line *l);
 
 /* --- arguments whose sense depends on others, and results (strace_special.c) --- */
 void put_ioctl_arg(struct strace_line *l);

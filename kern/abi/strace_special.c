@@ -294,7 +294,7 @@ static void put_mknod(struct strace_line *l, u32 first)
 
 bool own_way_has_more(const struct strace_line *l)
 {
-	return l->nr == SYSCALL_NR_GETDENTS64 || (l->nr == SYSCALL_NR_CLONE && (l->arg[0] & CLONE_MORE));
+	return l->nr == SYSCALL_NR_GETDENTS64 || l->nr == SYSCALL_NR_SCHED_SETATTR || (l->nr == SYSCALL_NR_CLONE && (l->arg[0] & CLONE_MORE));
 }
 
 bool put_own_way(struct strace_line *l)
@@ -305,6 +305,7 @@ bool put_own_way(struct strace_line *l)
 	case SYSCALL_NR_GETDENTS64: put_getdents(l); return true;
 	case SYSCALL_NR_MKNOD: put_mknod(l, 0); return true;
 	case SYSCALL_NR_MKNODAT: put_mknod(l, 1); return true;
+	case SYSCALL_NR_SCHED_SETATTR: put_setattr(l); return true;
 	case SYSCALL_NR_FUTEX:
 		if (!l->leaving)
 			put_futex(l);
@@ -457,6 +458,30 @@ void put_date(struct strace_line *l, i64 t, i64 nsec)
 	put(l, "+0000");
 }
 
+static void put_explanation(struct strace_line *l)
+{
+	switch (l->nr) {
+	case SYSCALL_NR_PRCTL:
+		if (l->arg[0] == PR_GET_DUMPABLE)
+			put(l, " (%s)", dumpable_name((u64)l->ret));
+		break;
+	case SYSCALL_NR_ADJTIMEX: case SYSCALL_NR_CLOCK_ADJTIME:
+		put(l, " (");
+		put_value(l, SYSCALL_SET_TIMEX_STATE, (u64)l->ret);
+		put(l, ")");
+		break;
+	case SYSCALL_NR_RECVMMSG:
+		if (!l->ret) {
+			put(l, " (Timeout)");
+		} else if (l->before.has_time) {
+			put(l, " (left ");
+			put_timespec_at(l, l->arg[4]);
+			put(l, ")");
+		}
+		break;
+	}
+}
+
 void put_result(struct strace_line *l)
 {
 	if (l->failed) {
@@ -482,7 +507,6 @@ void put_result(struct strace_line *l)
 		break;
 	default:
 		put(l, "%lld", (long long)l->ret);
-		if (l->nr == SYSCALL_NR_PRCTL && l->arg[0] == PR_GET_DUMPABLE)
-			put(l, " (%s)", dumpable_name((u64)l->ret));
+		put_explanation(l);
 	}
 }

@@ -9,7 +9,7 @@
 #define CLD_EXITED_K 1
 #define FAULT_SIGNALS (SIGBIT(SIGSEGV) | SIGBIT(SIGBUS) | SIGBIT(SIGILL) | SIGBIT(SIGFPE) | SIGBIT(SIGTRAP))
 
-enum field_kind { DEC, UDEC, HEX, STR, RLIM, LOADS, FLAGS, MORE };
+enum field_kind { DEC, UDEC, HEX, STR, RLIM, LOADS, TIMEVAL, FLAGS, MORE };
 struct field { const char *name; u16 off; u8 size, kind; u16 set; };
 struct layout { u16 size; u8 nfields; const struct field *fields; };
 
@@ -44,6 +44,18 @@ static const struct field sigaltstack_rows[] = {
 	F(struct sigaltstack_k, sp, "ss_sp", HEX), FSET(struct sigaltstack_k, flags, "ss_flags", SYSCALL_SET_ALTSTACK),
 	F(struct sigaltstack_k, size, "ss_size", UDEC),
 };
+static const struct field timex_rows[] = {
+	FSET(struct timex_k, modes, "modes", SYSCALL_SET_TIMEX_MODES), F(struct timex_k, offset, "offset", DEC),
+	F(struct timex_k, freq, "freq", DEC), F(struct timex_k, maxerror, "maxerror", UDEC),
+	F(struct timex_k, esterror, "esterror", UDEC), FSET(struct timex_k, status, "status", SYSCALL_SET_TIMEX_STATUS),
+	F(struct timex_k, constant, "constant", DEC), F(struct timex_k, precision, "precision", UDEC),
+	F(struct timex_k, tolerance, "tolerance", DEC), F(struct timex_k, time, "time", TIMEVAL),
+	F(struct timex_k, tick, "tick", DEC), F(struct timex_k, ppsfreq, "ppsfreq", DEC),
+	F(struct timex_k, jitter, "jitter", DEC), F(struct timex_k, shift, "shift", DEC),
+	F(struct timex_k, stabil, "stabil", DEC), F(struct timex_k, jitcnt, "jitcnt", DEC),
+	F(struct timex_k, calcnt, "calcnt", DEC), F(struct timex_k, errcnt, "errcnt", DEC),
+	F(struct timex_k, stbcnt, "stbcnt", DEC), F(struct timex_k, tai, "tai", DEC),
+};
 
 static const struct layout layouts[] = {
 	[SYSCALL_STRUCT_TIMESPEC] = LAYOUT(struct timespec_k, timespec_rows),
@@ -57,6 +69,7 @@ static const struct layout layouts[] = {
 	[SYSCALL_STRUCT_UTSNAME] = LAYOUT(struct utsname_k, utsname_rows),
 	[SYSCALL_STRUCT_SYSINFO] = LAYOUT(struct sysinfo_k, sysinfo_rows),
 	[SYSCALL_STRUCT_SIGALTSTACK] = LAYOUT(struct sigaltstack_k, sigaltstack_rows),
+	[SYSCALL_STRUCT_TIMEX] = LAYOUT(struct timex_k, timex_rows),
 };
 
 static u64 field_value(const void *p, const struct field *f)
@@ -79,6 +92,8 @@ static void put_limit(struct strace_line *l, u64 v)
 		put(l, "%llu", (unsigned long long)v);
 }
 
+static void put_fields(struct strace_line *l, const void *p, const struct layout *y);
+
 static void put_field(struct strace_line *l, const void *p, const struct field *f)
 {
 	u64 v = field_value(p, f);
@@ -100,6 +115,7 @@ static void put_field(struct strace_line *l, const void *p, const struct field *
 		put(l, "[%llu, %llu, %llu]", (unsigned long long)load[0], (unsigned long long)load[1], (unsigned long long)load[2]);
 		break;
 	}
+	case TIMEVAL: put_fields(l, (const u8 *)p + f->off, &layouts[SYSCALL_STRUCT_TIMEVAL]); break;
 	case FLAGS: put_set(l, f->set, v); break;
 	}
 }
@@ -240,64 +256,6 @@ static void put_epoll_event(struct strace_line *l, const void *p)
 	put(l, ", data={u32=%u, u64=%llu}}", (u32)data, (unsigned long long)data);
 }
 
-static void put_iovec(struct strace_line *l, const void *p)
-{
-	const u64 *v = p;
-	u64 shown = v[1];
-
-	put(l, "{iov_base=");
-	if (l->leaving)				/* what was read, not what there is room for */
-		shown = MIN(shown, (u64)l->ret);
-	if (l->failed)
-		put_pointer(l, v[0]);
-	else
-		put_bytes(l, v[0], shown);
-	put(l, ", iov_len=%llu}", (unsigned long long)v[1]);
-}
-
-static void put_rights(struct strace_line *l, u64 at, u64 len)
-{
-	struct { u64 len; i32 level, type; } h;
-
-	if (len < sizeof(h) || user_copy_in(&h, UPTR(at), sizeof(h))) {
-		put_pointer(l, at);
-		return;
-	}
-	put(l, "[{cmsg_len=%llu, cmsg_level=", (unsigned long long)h.len);
-	put_value(l, SYSCALL_SET_SOL, (u64)(i64)h.level);
-	put(l, ", cmsg_type=");
-	put_value(l, SYSCALL_SET_SCM, (u64)(i64)h.type);
-	if (h.type == 1 && h.len >= sizeof(h) && h.len <= len) {
-		i32 fd[8];
-		u64 n = MIN((h.len - sizeof(h)) / 4, ARRAY_LEN(fd));
-
-		put(l, ", cmsg_data=[");
-		if (!user_copy_in(fd, UPTR(at + sizeof(h)), n * 4))
-			for (u64 i = 0; i < n; i++)
-				put(l, "%s%d", i ? ", " : "", fd[i]);
-		put(l, "]");
-	}
-	put(l, "}]");
-}
-
-static void put_msghdr(struct strace_line *l, const void *p)
-{
-	const struct msghdr_user_k *m = p;
-
-	put(l, "{msg_name=");
-	put_sockaddr(l, m->name, (u64)m->namelen);
-	put(l, ", msg_namelen=%d, msg_iov=", m->namelen);
-	put_array(l, m->iov, m->iovlen, 16, put_iovec);
-	put(l, ", msg_iovlen=%llu", (unsigned long long)m->iovlen);
-	if (m->controllen) {
-		put(l, ", msg_control=");
-		put_rights(l, m->control, m->controllen);
-	}
-	put(l, ", msg_controllen=%llu, msg_flags=", (unsigned long long)m->controllen);
-	put_set(l, SYSCALL_SET_MSG, m->flags);
-	put(l, "}");
-}
-
 static void put_int(struct strace_line *l, const void *p) { put(l, "%d", *(const i32 *)p); }
 static void put_uint(struct strace_line *l, const void *p) { put(l, "%u", *(const u32 *)p); }
 static void put_long(struct strace_line *l, const void *p) { put(l, "%lld", *(const long long *)p); }
@@ -329,6 +287,45 @@ static void put_clone_args(struct strace_line *l, const void *p)
 	put(l, "}");
 }
 
+static void put_sigevent(struct strace_line *l, const void *p)
+{
+	const struct sigevent_user_k *ev = p;
+	u64 called[2];			/* sigev_notify_function and its attributes, where the thread's number is too */
+
+	put(l, "{sigev_value={sival_int=%d, sival_ptr=", (i32)ev->value);
+	put_pointer(l, ev->value);
+	put(l, "}, sigev_signo=");
+	if (ev->notify == SIGEV_SIGNAL || ev->notify == SIGEV_THREAD || ev->notify == SIGEV_THREAD_ID)
+		put_signal(l, (u32)ev->signo);
+	else
+		put(l, "%u", (u32)ev->signo);
+	put(l, ", sigev_notify=");
+	put_value(l, SYSCALL_SET_SIGEV, (u64)(i64)ev->notify);
+	if (ev->notify == SIGEV_THREAD_ID) {
+		put(l, ", sigev_notify_thread_id=%d", ev->tid);
+	} else if (ev->notify == SIGEV_THREAD) {
+		memcpy(called, &ev->tid, sizeof(called));
+		put(l, ", sigev_notify_function=");
+		put_pointer(l, called[0]);
+		put(l, ", sigev_notify_attributes=");
+		put_pointer(l, called[1]);
+	}
+	put(l, "}");
+}
+
+static void put_waitv(struct strace_line *l, const void *p)
+{
+	const struct futex_waitv_k *w = p;
+
+	put(l, "{val=%#llx, uaddr=", (unsigned long long)w->val);
+	put_pointer(l, w->uaddr);
+	put(l, ", flags=");
+	put_set(l, SYSCALL_SET_WAITV, w->flags);
+	if (w->reserved)
+		put(l, ", __reserved=%#x", w->reserved);
+	put(l, "}");
+}
+
 /* brackets: a single one is shown as an array of one, as strace does with numbers. */
 static const struct own { void (*fn)(struct strace_line *l, const void *p); u16 size; bool brackets; } owns[] = {
 	[SYSCALL_STRUCT_ITIMERSPEC] = { put_itimerspec, 32, false },
@@ -344,6 +341,9 @@ static const struct own { void (*fn)(struct strace_line *l, const void *p); u16 
 	[SYSCALL_STRUCT_EPOLL_EVENT] = { put_epoll_event, 12, false },
 	[SYSCALL_STRUCT_IOVEC] = { put_iovec, 16, false },
 	[SYSCALL_STRUCT_MSGHDR] = { put_msghdr, sizeof(struct msghdr_user_k), false },
+	[SYSCALL_STRUCT_MMSGHDR] = { put_mmsghdr, sizeof(struct mmsghdr_user_k), false },
+	[SYSCALL_STRUCT_SIGEVENT] = { put_sigevent, sizeof(struct sigevent_user_k), false },
+	[SYSCALL_STRUCT_FUTEX_WAITV] = { put_waitv, sizeof(struct futex_waitv_k), false },
 	[SYSCALL_STRUCT_INT] = { put_int, 4, true },
 	[SYSCALL_STRUCT_INT1] = { put_int, 4, true },
 	[SYSCALL_STRUCT_UINT] = { put_uint, 4, true },
@@ -355,7 +355,8 @@ static const struct own { void (*fn)(struct strace_line *l, const void *p); u16 
 
 bool struct_is_shown_late(u32 kind)
 {
-	return kind == SYSCALL_STRUCT_INT || kind == SYSCALL_STRUCT_MSGHDR || kind == SYSCALL_STRUCT_MMSGHDR;
+	return kind == SYSCALL_STRUCT_INT || kind == SYSCALL_STRUCT_MSGHDR || kind == SYSCALL_STRUCT_MMSGHDR ||
+	       kind == SYSCALL_STRUCT_TIMEX;
 }
 
 static void put_dated(struct strace_line *l, const struct timespec_k *t)
@@ -408,8 +409,9 @@ static bool is_pair(u32 kind)
 static u64 element_count(const struct strace_line *l, const struct syscall_arg *a)
 {
 	u64 n = l->arg[a->len - 1];
+	bool filled = a->dir == SYSCALL_DIR_OUT || l->nr == SYSCALL_NR_RECVMMSG;
 
-	return a->dir == SYSCALL_DIR_OUT && l->leaving && (u64)l->ret < n ? (u64)l->ret : n;
+	return filled && l->leaving && (u64)l->ret < n ? (u64)l->ret : n;
 }
 
 void put_struct(struct strace_line *l, u32 i, u64 at)
@@ -419,7 +421,12 @@ void put_struct(struct strace_line *l, u32 i, u64 at)
 	const struct layout *y = a->detail < ARRAY_LEN(layouts) ? &layouts[a->detail] : NULL;
 	u64 buf[32];
 
-	if (a->detail == SYSCALL_STRUCT_FDSET)
+	l->bytes_left = l->leaving && !l->failed ? (u64)l->ret : ~0ull;
+	if (put_sized(l, i, at))
+		return;
+	if (l->nr == SYSCALL_NR_RECVMMSG && a->detail == SYSCALL_STRUCT_TIMESPEC && l->before.has_time)
+		put_timespec(l, &l->before.time);	/* what was asked for: what is left goes with the result */
+	else if (a->detail == SYSCALL_STRUCT_FDSET)
 		put_fdset(l, at, l->arg[0]);
 	else if (a->detail == SYSCALL_STRUCT_TIMESPEC2)
 		put_array(l, at, 2, 16, put_timespec_or_word);
@@ -438,7 +445,7 @@ void put_struct(struct strace_line *l, u32 i, u64 at)
 		put_fields(l, buf, y);
 }
 
-/* --- siginfo, wait status, addresses ----------------------------------------------------- */
+/* --- siginfo, wait status ----------------------------------------------------- */
 
 static const char *code_name(u32 sig, i32 code)
 {
@@ -519,28 +526,4 @@ void put_wait_status(struct strace_line *l, i32 status)
 	} else {
 		put(l, "WIFEXITED(s) && WEXITSTATUS(s) == %d", status >> 8 & 0xff);
 	}
-}
-
-void put_sockaddr(struct strace_line *l, u64 at, u64 len)
-{
-	struct { u16 family; char path[108]; } sa = { 0 };
-
-	len = MIN(len, sizeof(sa));
-	if (!at || len < 2 || user_copy_in(&sa, UPTR(at), len)) {
-		put_pointer(l, at);
-		return;
-	}
-	put(l, "{sa_family=");
-	put_value(l, SYSCALL_SET_AF, sa.family);
-	len -= 2;
-	if (sa.family == AF_UNIX && len) {
-		bool abstract = !sa.path[0];
-
-		put(l, ", sun_path=%s", abstract ? "@" : "");
-		put_quoted(l, sa.path + abstract, abstract ? len - 1 : strnlen(sa.path, len));
-	} else if (len) {
-		put(l, ", sa_data=");
-		put_quoted(l, sa.path, MIN(len, 14ull));
-	}
-	put(l, "}");
 }

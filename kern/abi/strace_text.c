@@ -110,12 +110,30 @@ bool put_name(struct strace_line *l, u32 set, u64 v)
 	return false;
 }
 
-/* A comment with what the names of the set have in common. */
+/* How much of its first name all names of a set begin with, up to a '_'. */
+static u32 common_prefix(const struct syscall_flag_set *s)
+{
+	const char *first = syscall_strings + syscall_flags[s->first].name;
+	u32 n = (u32)strlen(first);
+
+	for (u32 i = s->first + 1; i < s->first + s->count; i++) {
+		const char *name = syscall_strings + syscall_flags[i].name;
+		u32 same = 0;
+
+		while (same < n && name[same] == first[same])
+			same++;
+		n = same;
+	}
+	while (n && first[n - 1] != '_')
+		n--;
+	return n;
+}
+
 static void put_unknown(struct strace_line *l, u32 set, u64 v)
 {
-	const char *name = syscall_strings + syscall_flags[syscall_flag_sets[set].first].name, *end = strchr(name, '_');
+	const struct syscall_flag_set *s = &syscall_flag_sets[set];
 
-	put(l, "%#llx /* %.*s??? */", (unsigned long long)v, end ? (int)(end - name) + 1 : 0, name);
+	put(l, "%#llx /* %.*s??? */", (unsigned long long)v, (int)common_prefix(s), syscall_strings + syscall_flags[s->first].name);
 }
 
 void put_value(struct strace_line *l, u32 set, u64 v)
@@ -235,6 +253,7 @@ void put_array(struct strace_line *l, u64 at, u64 n, u32 size, void (*fn)(struct
 			put(l, "... /* %#llx */", (unsigned long long)(at + i * size));
 			break;
 		}
+		l->element = (u32)i;
 		fn(l, buf);
 	}
 	put(l, "]");

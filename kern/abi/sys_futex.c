@@ -11,7 +11,6 @@
 #define FUTEX_CLOCK_REALTIME  256
 #define FUTEX_BITSET_ANY      (~0u)
 #define FUTEX_WAITV_MAX	      128u
-#define FUTEX_32	      2u
 
 /* Makes the word at uaddr present (and writable).  False: it is not there. */
 static bool fault_in(uptr_t uaddr, bool write)

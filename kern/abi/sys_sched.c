@@ -197,7 +197,6 @@ i64 sys_sched_getattr(struct task *self, i32 pid, uptr_t attr, u32 size, u32 fla
 		a.priority = t->thread.rt_prio;
 	else
 		a.nice = t->thread.nice;
-	a.util_max = 1024;
 	return user_copy_out(attr, &a, a.size) ? -EFAULT : 0;
 }
 

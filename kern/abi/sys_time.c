@@ -2,8 +2,6 @@
 #include "abi.h"
 
 #define COARSE_NS	4000000ull	/* what Linux with HZ=250 reports for the coarse clocks */
-#define STA_UNSYNC	0x40
-#define TIME_ERROR	5
 #define CPU_CLOCK_STEP	1000000ull	/* shortest wait between looks at a CPU-time clock */
 
 static struct timezone_k zone;	/* what settimeofday said last; nothing here uses it */

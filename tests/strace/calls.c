@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/times.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
@@ -37,6 +39,10 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449		/* musl's headers are older */
+#endif
 
 static char page[65536];
 
@@ -363,12 +369,169 @@ static void clocks(void)
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &its.it_value, NULL);
 }
 
+static void messages(void)
+{
+	static char a[40], b[40];
+	struct sockaddr_un to = { .sun_family = AF_UNIX, .sun_path = "nobody" };
+	struct iovec v[3] = { { "one", 3 }, { "two and ", 8 }, { "a half", 6 } };
+	struct mmsghdr m[3] = { { .msg_hdr = { .msg_iov = v, .msg_iovlen = 1 } },
+				{ .msg_hdr = { .msg_iov = v + 1, .msg_iovlen = 2 } } };
+	struct timespec none = { 0, 0 }, second = { 1, 0 };
+	int s[2];
+
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+	bind(s[0], (struct sockaddr *)&to, 9);
+	m[2].msg_hdr = (struct msghdr){ .msg_iov = (void *)8, .msg_iovlen = 1 };
+	syscall(SYS_sendmmsg, s[0], m, 3, MSG_DONTWAIT);
+	m[2].msg_hdr = (struct msghdr){ .msg_iov = v, .msg_iovlen = 3, .msg_name = page, .msg_namelen = 50 };
+	syscall(SYS_sendmsg, s[0], &m[1].msg_hdr, 0);
+	v[0] = (struct iovec){ page + 200, 4 };
+	v[1] = (struct iovec){ page + 300, 4 };
+	syscall(SYS_recvmsg, s[1], &m[2].msg_hdr, 0);
+	v[0] = (struct iovec){ a, sizeof(a) };
+	v[1] = (struct iovec){ b, sizeof(b) };
+	m[0].msg_hdr.msg_name = page;
+	m[0].msg_hdr.msg_namelen = sizeof(to);
+	m[1].msg_hdr.msg_iovlen = 1;
+	syscall(SYS_recvmmsg, s[1], m, 2, MSG_DONTWAIT, &second);
+	syscall(SYS_recvmmsg, s[1], m, 2, MSG_DONTWAIT, NULL);
+	syscall(SYS_recvmmsg, s[1], m, 1, MSG_DONTWAIT, &none);
+	syscall(SYS_recvmmsg, 77, m, 1, 0, &none);
+	syscall(SYS_recvmmsg, s[1], NULL, 0, 0, NULL);
+	m[0].msg_hdr.msg_name = &to;
+	m[0].msg_hdr.msg_namelen = 9;
+	syscall(SYS_sendmmsg, s[0], m, 2, 0);
+	syscall(SYS_sendmmsg, 77, m, 1, MSG_NOSIGNAL);
+	syscall(SYS_sendmmsg, s[0], 8, 1, 0);
+	syscall(SYS_sendmmsg, s[0], m, 0, 0);
+}
+
+static void scheduling(void)
+{
+	struct { unsigned size, policy; unsigned long flags; int nice; unsigned priority; unsigned long run, deadline, period;
+		 unsigned min, max; } attr = { .size = 48, .policy = SCHED_BATCH, .nice = 3 };
+	unsigned long mask[16] = { 1 };
+
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	syscall(SYS_sched_getattr, 0, page, 48, 0);
+	syscall(SYS_sched_getattr, 0, page, 56, 0);
+	attr.policy = SCHED_FIFO;
+	attr.nice = 0;
+	attr.priority = 7;
+	attr.flags = 1ul << 40;
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	attr.flags = 0;
+	attr.policy = 77;
+	syscall(SYS_sched_setattr, 0, &attr, 1);
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	attr.size = 64;
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	syscall(SYS_sched_getattr, 0, page, 72, 0);
+	attr.size = 56;
+	attr.flags = 0x21;
+	attr.min = 10;
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	attr.size = 10;
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+	syscall(SYS_sched_setattr, 0, NULL, 0);
+	syscall(SYS_sched_setattr, 0, 8, 0);
+	syscall(SYS_sched_getattr, 0, page, 4, 0);
+	syscall(SYS_sched_getattr, 99999, page, 48, 0);
+	syscall(SYS_sched_getaffinity, 0, sizeof(mask), page);
+	syscall(SYS_sched_getaffinity, 0, 3, page);
+	syscall(SYS_sched_getaffinity, 0, sizeof(mask), NULL);
+	syscall(SYS_sched_setaffinity, 0, 8, mask);
+	mask[0] = 0x29;
+	mask[1] = 1;
+	syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask);
+	syscall(SYS_sched_setaffinity, 0, 2, mask);
+	syscall(SYS_sched_setaffinity, 0, 0, mask);
+	syscall(SYS_sched_setaffinity, 0, 8, NULL);
+	syscall(SYS_sched_setaffinity, 99999, 8, mask);
+	mask[0] = 0;
+	syscall(SYS_sched_setaffinity, 0, 8, mask);
+}
+
+static void timers(void)
+{
+	struct sigevent ev = { .sigev_signo = SIGUSR1, .sigev_notify = SIGEV_SIGNAL, .sigev_value.sival_int = 5 };
+	struct itimerspec its = { { 0, 0 }, { 100, 5 } };
+	struct timex tx = { 0 };
+	int id = 0;
+
+	syscall(SYS_timer_create, CLOCK_REALTIME, &ev, &id);
+	syscall(SYS_timer_settime, id, 0, &its, page);
+	syscall(SYS_timer_gettime, 99, &its);
+	syscall(SYS_timer_getoverrun, id);
+	syscall(SYS_timer_delete, id);
+	ev.sigev_notify = SIGEV_NONE;
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &id);
+	ev.sigev_notify = SIGEV_THREAD;
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &id);
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &id);
+	ev.sigev_notify = 4;			/* SIGEV_THREAD_ID */
+	ev.sigev_value.sival_ptr = page;
+	((int *)&ev)[4] = 99999;
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &id);
+	ev.sigev_notify = 77;
+	syscall(SYS_timer_create, CLOCK_BOOTTIME, &ev, &id);
+	syscall(SYS_timer_create, CLOCK_MONOTONIC, 8, &id);
+	syscall(SYS_timer_create, 77, NULL, &id);
+	syscall(SYS_adjtimex, &tx);
+	syscall(SYS_adjtimex, NULL);
+	syscall(SYS_clock_adjtime, CLOCK_REALTIME, &tx);
+	tx.modes = ADJ_OFFSET | ADJ_STATUS;
+	tx.status = STA_PLL | STA_UNSYNC;
+	syscall(SYS_clock_adjtime, CLOCK_MONOTONIC, &tx);
+}
+
+static void opening(void)
+{
+	struct { unsigned long flags, mode, resolve, more[2]; } how = { .flags = O_RDWR | O_CREAT | O_CLOEXEC, .mode = 0600 };
+
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 24);
+	how.flags = O_RDONLY;
+	how.mode = 0;
+	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+	syscall(SYS_openat2, AT_FDCWD, "/etc/words", &how, 24);
+	how.resolve = 0x1000;
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 24);
+	how.resolve = 0;
+	how.mode = 0755;
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 24);
+	how.mode = 0;
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 40);
+	how.more[0] = 3;
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 32);
+	syscall(SYS_openat2, AT_FDCWD, "file2", &how, 16);
+	syscall(SYS_openat2, AT_FDCWD, NULL, NULL, 24);
+	syscall(SYS_openat2, AT_FDCWD, "file2", 8, 24);
+}
+
+static void waitv(void)
+{
+	static unsigned word = 5;
+	struct { unsigned long val, addr; unsigned flags, pad; } w[2] = {
+		{ 5, (unsigned long)&word, 2 | FUTEX_PRIVATE_FLAG, 0 }, { 6, (unsigned long)&word, 2, 0 } };
+	struct timespec past = { 0, 5 };
+
+	syscall(SYS_futex_waitv, w, 2, 0, NULL, 0);
+	syscall(SYS_futex_waitv, w, 1, 0, &past, CLOCK_MONOTONIC);
+	syscall(SYS_futex_waitv, w, 1, 7, NULL, CLOCK_REALTIME);
+	syscall(SYS_futex_waitv, w, 0, 0, NULL, 0);
+	syscall(SYS_futex_waitv, NULL, 1, 0, NULL, 0);
+	w[0].flags = 0x40;
+	w[0].pad = 1;
+	syscall(SYS_futex_waitv, w, 1, 0, NULL, 77);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*fn)(void); } cases[] = {
 		{ "files", files }, { "names", names }, { "descriptors", descriptors }, { "waiting", waiting },
 		{ "sockets", sockets }, { "memory", memory }, { "limits", limits }, { "signals", signals },
 		{ "children", children }, { "threads", threads }, { "clocks", clocks },
+		{ "messages", messages }, { "scheduling", scheduling }, { "timers", timers }, { "opening", opening }, { "waitv", waitv },
 	};
 
 	for (int i = 1; i < argc; i++)
