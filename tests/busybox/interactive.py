@@ -5,13 +5,13 @@ import machine
 import pexpect
 
 PROMPT = r"[#$] (\x1b\[6n)?"
-LIMIT = 120
+LIMIT = 120 * machine.PATIENCE
 LEFT, RIGHT, UP, DOWN, BACKSPACE = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B", "\x7f"
 
 
 class Person:
     def __init__(self):
-        argv = machine.command(["--timeout", "600"], [])[:-1]
+        argv = machine.command(["--timeout", str(600 * machine.PATIENCE)], [])[:-1]
         self.tty = pexpect.spawn(argv[0], argv[1:], dimensions=(24, 80), timeout=LIMIT,
                                  encoding="utf-8", cwd=machine.TOP,
                                  env={**os.environ, "TERM": "vt100"})

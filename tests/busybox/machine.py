@@ -1,6 +1,7 @@
 """Machines for the groups suite, busybox, boot and stress: lines of a guest's output, TAP for us.
 
-Environment: SAKER_TEST_KERNEL=saker|linux (saker), SAKER_TEST_FULL=1 for the long form.
+Environment: SAKER_TEST_KERNEL=saker|linux (saker), SAKER_TEST_FULL=1 for the long form, SAKER_TEST_SMP=N for
+machines with so many CPUs, SAKER_TEST_APPEND for words on the kernel's command line (debug=verify,audit).
 """
 import os
 import queue
@@ -13,6 +14,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 SAKER = os.path.join(TOP, "saker")
 KERNEL = os.environ.get("SAKER_TEST_KERNEL") or "saker"
 FULL = bool(os.environ.get("SAKER_TEST_FULL"))
+SMP = os.environ.get("SAKER_TEST_SMP")
+APPEND = os.environ.get("SAKER_TEST_APPEND")
+# A kernel that checks itself takes its time: limits are so many times longer.
+PATIENCE = 4 if "debug=" in (APPEND or "") else 1
 # How long a machine may stay silent.  A busy host's TCG is slow; a hang lasts for ever.
 SILENCE = 240
 
@@ -46,6 +51,8 @@ class Report:
 
 def command(options, cmd, kernel=KERNEL):
     words = [SAKER, "run", *options]
+    if APPEND and "--append" not in options:
+        words += ["--append", APPEND]
     if kernel != "saker":
         words += ["--kernel", kernel]
     return [*words, "--", *cmd]
@@ -56,7 +63,7 @@ class Boot:
     ended; status: the launcher's, once the lines are over."""
 
     def __init__(self, options, cmd, silence=SILENCE, kernel=KERNEL):
-        self.silence = silence
+        self.silence = silence * PATIENCE
         self.silent = False
         self.status = None
         self.started = time.monotonic()

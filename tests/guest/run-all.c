@@ -1,8 +1,9 @@
 /*
  * The guest's side of tests/guest/run: execute each test program in turn.
  *
- * usage: run-all [-r N] [NAME | NAME:CASE]...
+ * usage: run-all [-r N] [-p N] [NAME | NAME:CASE]...
  * Without names, every program in /tests/list (one name per line), N times over.
+ * -p: all limits are N times longer, here and in the programs (TAP_PATIENCE).
  * The programs write KTAP to the standard output they inherit; this one adds
  *	# begin NAME
  *	# end NAME exit|signal|limit N
@@ -24,6 +25,7 @@
 #define NAMES_MAX	512
 
 static volatile sig_atomic_t limit_hit;
+static int patience = 1;
 
 static void limit_expired(int sig)
 {
@@ -45,9 +47,10 @@ static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 
 static void program_exec(const char *name)
 {
-	char path[256], *argv[3], *colon;
-	static char *envp[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=dumb", NULL };
+	char path[256], limits[32], *argv[3], *colon;
+	char *envp[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=dumb", limits, NULL };
 
+	snprintf(limits, sizeof(limits), "TAP_PATIENCE=%d", patience);
 	snprintf(path, sizeof(path), "/tests/bin/%s", name);
 	colon = strchr(path, ':');
 	if (colon)
@@ -76,7 +79,7 @@ static int program_run(const char *name)
 		return 1;
 	}
 	limit_hit = 0;
-	alarm(PROGRAM_LIMIT);
+	alarm(PROGRAM_LIMIT * patience);
 	while (waitpid(kid, &st, 0) < 0) {
 		if (errno == EINTR && !limit_hit)
 			continue;
@@ -114,8 +117,8 @@ int main(int argc, char **argv)
 	static char list[16384], *names[NAMES_MAX];
 	int n, repeat = 1, bad = 0, opt;
 
-	while ((opt = getopt(argc, argv, "r:")) == 'r')
-		repeat = atoi(optarg);
+	while ((opt = getopt(argc, argv, "r:p:")) != -1)
+		*(opt == 'p' ? &patience : &repeat) = atoi(optarg);
 	sigaction(SIGALRM, &sa, NULL);
 	n = optind < argc ? argc - optind : list_read(list, sizeof(list), names);
 	for (int r = 0; r < repeat; r++)

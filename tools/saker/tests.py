@@ -2,8 +2,9 @@
 
 A group is an executable tests/GROUP/run that prints TAP; its arguments are names to filter by
 (none: everything).  Environment: SAKER_TEST_KERNEL=linux|saker, SAKER_TEST_FULL=1 for the long
-form.  A group whose plan is missing or wrong, or that exits non-zero without a failed case, is a
-failure of its own: a test that did not run has not passed.
+form, which also runs the groups PROVED again, in their short form, on a kernel that checks itself.
+A group whose plan is missing or wrong, or that exits non-zero without a failed case, is a failure
+of its own: a test that did not run has not passed.
 """
 import os
 import re
@@ -14,6 +15,9 @@ from .error import Fatal
 
 GROUPS = ("host", "model", "fuzz", "boot", "launcher", "guest", "strace", "planted", "suite", "busybox",
           "budgets", "stress")
+PROVED = ("guest", "suite", "busybox", "stress")
+PROVED_CPUS = ("1", "4")
+PROVE = "debug=verify,audit loglevel=4"
 USAGE = f"""\
 usage: ./saker test [--full] [--kernel linux|saker] [GROUP|NAME...]
 groups: {' '.join(GROUPS)}
@@ -45,12 +49,13 @@ def path_of(top, group):
     return os.path.join(top, "tests", group, "run")
 
 
-def run_group(top, group, names, env, tally):
-    """One group's TAP, its cases renumbered and prefixed with the group's name."""
+def run_group(top, group, names, env, tally, form=""):
+    """One group's TAP, its cases renumbered and prefixed with the group's name and form."""
     before = tally.count
     failed_before = tally.failed
     plan = None
-    print(f"# group {group}", flush=True)
+    print(f"# group {group}{form}", flush=True)
+    title = f"{group}{form}"
     child = subprocess.Popen([path_of(top, group), *names], cwd=top, env=env,
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     for raw in child.stdout:
@@ -58,21 +63,30 @@ def run_group(top, group, names, env, tally):
         found = _RESULT.match(line)
         planned = re.match(r"1\.\.(\d+)", line)
         if found:
-            tally.result(not found.group(1), f"{group}: {found.group(3)}")
+            tally.result(not found.group(1), f"{title}: {found.group(3)}")
         elif planned:
             plan = int(planned.group(1))
         elif line.startswith("Bail out!"):
-            tally.result(False, f"{group}: {line}")
+            tally.result(False, f"{title}: {line}")
         elif not re.match(r"(K?TAP version)\b", line):
             print(line if line.startswith((" ", "#")) else f"# {line}", flush=True)
     status = child.wait()
     ran = tally.count - before
     if plan is None:
-        tally.result(False, f"{group}: prints a plan (exit status {status})")
+        tally.result(False, f"{title}: prints a plan (exit status {status})")
     elif plan != ran:
-        tally.result(False, f"{group}: runs all of its plan ({ran} of {plan} cases)")
+        tally.result(False, f"{title}: runs all of its plan ({ran} of {plan} cases)")
     elif status and tally.failed == failed_before:
-        tally.result(False, f"{group}: exits with status 0 (was {status})")
+        tally.result(False, f"{title}: exits with status 0 (was {status})")
+
+
+def run_proved(top, groups, names, env, tally):
+    """The groups once more under debug=verify,audit: a breach is a panic, which fails the case that ran."""
+    env = {name: value for name, value in env.items() if name != "SAKER_TEST_FULL"}
+    for cpus in PROVED_CPUS:
+        env |= {"SAKER_TEST_SMP": cpus, "SAKER_TEST_APPEND": PROVE}
+        for group in groups:
+            run_group(top, group, names, env, tally, f" (proved, {cpus} CPUs)")
 
 
 def parse(top, args):
@@ -114,6 +128,8 @@ def run(top, args):
     print("TAP version 13", flush=True)
     for group in groups:
         run_group(top, group, names, env, tally)
+    if env.get("SAKER_TEST_FULL") and env.get("SAKER_TEST_KERNEL") != "linux":
+        run_proved(top, [group for group in groups if group in PROVED], names, env, tally)
     print(f"1..{tally.count}")
     if tally.skipped:
         print(f"# {tally.skipped} skipped")
