@@ -1,23 +1,21 @@
 /*
  * Counts every owner anew and compares: frames, tables, what a leaf table says
- * about itself, entries against areas, C1, T1, F1.
+ * about itself, entries against areas, C1, T1, F1; what exec images own: audit_image.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <test/test.h>
+#include "../../kern/vm/image.h"
 #include "audit.h"
 #include "machine.h"
 
 static u32 owners[HOST_RAM_FRAMES];
 static u32 touched[HOST_RAM_FRAMES], ntouched;
-static char text[256];
+char audit_text[256];
 static u64 nhuge;
 static bool thorough;		/* look where nothing should be, too */
 
-#define FAIL(...) ({ snprintf(text, sizeof(text), __VA_ARGS__); return text; })
-
-/* True: the first owner of the frame in this round. */
-static bool own(struct page *pg)
+bool own(struct page *pg)
 {
 	u64 f = page_to_pfn(pg).v;
 
@@ -26,7 +24,7 @@ static bool own(struct page *pg)
 	return !owners[f]++;
 }
 
-static const char *audit_leaf_itself(struct page *leaf, u64 base)
+const char *audit_leaf_itself(struct page *leaf, u64 base)
 {
 	struct leaf_count n = { 0 };
 	const pte_t *entries = table_entries(leaf);
@@ -47,7 +45,7 @@ static const char *audit_leaf_itself(struct page *leaf, u64 base)
 			FAIL("leaf %#lx: entry %u outside its summary", base, i);
 		if (pte_owns(e))
 			(void)own(pte_page(e));
-		else if (pte_page(e) != vm_zero_page)
+		else if (!(e.v & PTE_BORROWED) && pte_page(e) != vm_zero_page)
 			FAIL("leaf %#lx: entry %u of kind zero maps another frame", base, i);
 	}
 	if (used != leaf->used || memcmp(&n, leaf_count(leaf), sizeof(n)))
@@ -74,9 +72,13 @@ static const char *audit_rights(struct aspace *as, struct area *a, u64 va, pte_t
 static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t e, bool dir_write, struct page *leaf)
 {
 	struct page *pg = pte_page(e);
-	bool write = pte_writable(e) && dir_write;
+	bool write = pte_writable(e) && dir_write, copied = false;
 	const char *err = audit_rights(as, a, va, e, write);
 
+	if (pg->use == PAGE_IMAGE && image_huge_has(as, pg))
+		copied = true;				/* part of a 2 MiB entry of an image, taken apart */
+	if (!err && e.v & PTE_BORROWED)
+		err = audit_borrowed(as, va, e, &copied);
 	if (err)
 		return err;
 	if (write && !(a->flags & VM_SHARED) && (pg->use != PAGE_ANON || page_refs(pg) != 1))
@@ -85,7 +87,7 @@ static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t 
 		FAIL("%#lx: shared mapping of a frame of use %u", va, pg->use);
 	if (write && a->flags & VM_SHARED && !(pg->flags & PAGE_F_DIRTY))
 		FAIL("%#lx: shared writable clean page", va);
-	if ((pg->use == PAGE_FILE || pg->use == PAGE_IMAGE) &&
+	if ((pg->use == PAGE_FILE || pg->use == PAGE_IMAGE) && !copied &&
 	    radix_get(a->obj->root, (a->off + (va - a->start)) >> PAGE_SHIFT) != pg)
 		FAIL("%#lx: maps a page that the cache does not hold", va);
 	if (va >= a->start && a->obj && a->file_end && va + PAGE_SIZE > a->file_end && pg->use != PAGE_ANON && pg != vm_zero_page)
@@ -138,7 +140,9 @@ static const char *audit_huge(struct aspace *as, u64 base, pte_t e, u64 *rss)
 		FAIL("%#lx: block is not aligned", base);
 	if (!a || a->start > base || a->end < base + HUGE_SIZE)
 		FAIL("%#lx: 2 MiB entry crosses an area's border", base);
-	if (a->obj || a->flags & VM_SHARED || pte_kind(e) != KIND_ANON)
+	if (pte_kind(e) == KIND_FILE && (pte_writable(e) || !image_huge_has(as, head)))
+		FAIL("%#lx: 2 MiB entry of a file, writable or no exec image's", base);
+	if (pte_kind(e) != KIND_FILE && (a->obj || a->flags & VM_SHARED || pte_kind(e) != KIND_ANON))
 		FAIL("%#lx: 2 MiB entry in an area that is not anonymous", base);
 	*rss += HUGE_PAGES;
 	for (u32 i = 0; i < HUGE_PAGES; i++) {
@@ -178,7 +182,7 @@ static const char *audit_table(struct aspace *as, struct page *t, u32 level, u64
 	}
 	if (used != t->used)
 		FAIL("table of level %u at %#lx: %u entries, says %u", level, base, used, t->used);
-	if (huge != leaf_count(t)->n[KIND_ANON] || huge != huge_entries(t))
+	if (huge != huge_entries(t))
 		FAIL("table of level %u at %#lx: %u 2 MiB entries, says %u", level, base, huge, huge_entries(t));
 	nhuge += huge;
 	return NULL;
@@ -279,5 +283,7 @@ const char *audit_all(struct aspace **as, u32 nas, struct vm_object **obj, u32 n
 			err = audit_space(as[i]);
 	for (u32 i = 0; i < nobj && !err; i++)
 		err = audit_object(obj[i]);
+	if (!err)
+		err = audit_images(as, nas, obj, nobj);
 	return err ? err : compare_counts();
 }

@@ -6,9 +6,11 @@
 
 #include <base/attrs.h>
 
-#define SPACES	   8
-#define FILES	   3
+#define SPACES	   64
+#define FILES	   6			/* the last three are programs' */
+#define BIG_FILE   5			/* its text fills 2 MiB */
 #define FILE_PAGES 40u
+#define BIG_PAGES  (HUGE_PAGES + 16u)
 #define LOW_PAGES  128u			/* around a 2 MiB border */
 #define HIGH_PAGES 32u			/* far away */
 #define HUGE_FIRST (LOW_PAGES + HIGH_PAGES)
@@ -34,13 +36,15 @@ struct ref_page {
 
 struct ref_file {
 	u64 size;
-	struct words page[FILE_PAGES];
+	struct words page[BIG_PAGES];
 };
 
 struct reference {
 	struct ref_page page[SPACES][PAGES];
 	struct ref_file file[FILES];
 };
+
+static inline u32 file_pages(u32 f) { return f == BIG_FILE ? BIG_PAGES : FILE_PAGES; }
 
 static inline u64 page_va(u32 p)
 {

@@ -22,6 +22,7 @@
 #define STEPS_MAX 65536u
 #define JOBS_MAX  16u
 #define SHRINK_SECONDS 240
+#define NOTE_EVERY 10000000u		/* operations between two words on how far it is */
 
 static struct {
 	u64 seed, steps, operations, seconds, rounds, audit, jobs;
@@ -149,6 +150,8 @@ static int run_rounds(void)
 					return 1;
 				}
 				done++;
+				if (done * opt.steps % NOTE_EVERY < opt.steps)
+					printf("# %lu operations, %lu s\n", done * opt.steps, elapsed());
 			}
 	}
 	printf("ok 1 - model: %lu operations in %lu rounds\n", done * opt.steps, done);

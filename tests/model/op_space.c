@@ -1,0 +1,63 @@
+/* Fork and exit. */
+#include "model.h"
+
+void op_fork(u32 s)
+{
+	u32 kid;
+	bool fails = chance(15);
+
+	for (kid = 0; kid < nspaces && space[kid]; kid++)
+		;
+	if (kid == nspaces)
+		return;
+	DOING("space %u forks %u%s", s, kid, fails ? ", out of memory" : "");
+	if (fails)
+		host_fail_at((u32)below(20));
+	int err = aspace_fork(space[s], &space[kid]);
+
+	host_fail_at(~0u);
+	if (fails && err == -ENOMEM)
+		return;
+	EXPECT(err, 0);
+	program[kid] = program[s];
+	memcpy(ref.page[kid], ref.page[s], sizeof(ref.page[s]));
+	for (u32 i = 0; i < PAGES; i++) {
+		struct ref_page *p = &ref.page[kid][i];
+
+		p->locked = false;
+		if (p->wipe)
+			p->has = false;
+		if (p->dontfork)
+			memset(p, 0, sizeof(*p));
+	}
+}
+
+void end_space(u32 s)
+{
+	u64 id = space[s]->id;
+
+	machine_forget_thread(space[s]);
+	aspace_unuse(space[s]);
+	space[s] = NULL;
+	program[s] = -1;
+	memset(ref.page[s], 0, sizeof(ref.page[s]));
+	if (machine_audit_dead(id))
+		panic("%s", machine_audit_dead(id));
+}
+
+static u32 spaces_alive(void)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < nspaces; i++)
+		n += space[i] != NULL;
+	return n;
+}
+
+void op_exit(u32 s)
+{
+	if (spaces_alive() < 2)
+		return;
+	DOING("space %u exits", s);
+	end_space(s);
+}
