@@ -3,7 +3,8 @@
  *
  * A plain Linux program, the same under Linux and Saker.  The kernel command line word
  * saker.agent=TTY names the serial port; without it this is an init that runs a shell on the
- * console.  The frames and the two credits are in frame.h.
+ * console.  saker.port=NAME names a port of a virtio console, which is used instead where the kernel
+ * has it (port.c).  The frames and the two credits are in frame.h.
  *
  * The loop never blocks except in ppoll(): what does not fit on the wire waits in w.out, and
  * while anything waits there the command's output is left in its pipes.
@@ -23,11 +24,14 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK		2048	/* of the command's output in one frame */
-#define DRAIN_CHUNKS	((1 << 20) / CHUNK + 64)	/* the largest pipe, and the terminal */
+#define CHUNK_SERIAL	2048	/* of the command's output in one frame */
+#define CHUNK_PORT	32768	/* as much as the port takes in one write */
+#define DRAIN_CHUNKS	((1 << 20) / CHUNK_SERIAL + 64)	/* the largest pipe, and the terminal */
 
 struct wire {
 	int	 fd;
+	uint32_t window;	/* what the launcher may have outstanding */
+	size_t	 chunk;
 	struct frame_reader in;
 	uint8_t	*out;		/* bytes [out_done, out_used) wait to be written */
 	size_t	 out_used, out_done, out_room;
@@ -102,11 +106,13 @@ static void wire_send_u32(uint8_t type, uint8_t arg, uint32_t value)
 	wire_send(type, arg, payload, sizeof(payload));
 }
 
-static int wire_open(const char *name)
+static int serial_open(const char *name)
 {
 	struct termios tio;
 	char path[64];
 
+	w.window = FRAME_WIRE_WINDOW;
+	w.chunk = CHUNK_SERIAL;
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	w.fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (w.fd < 0 || tcgetattr(w.fd, &tio) != 0) {
@@ -121,6 +127,18 @@ static int wire_open(const char *name)
 		kmsg("saker agent: %s: %s\n", path, strerror(errno));
 		return -1;
 	}
+	return 0;
+}
+
+static int wire_open(void)
+{
+	const char *name = cmdline_value("saker.port");
+
+	w.fd = name && *name ? port_open(name) : -1;
+	if (w.fd < 0)
+		return serial_open(cmdline_value("saker.agent"));
+	w.window = FRAME_PORT_WINDOW;
+	w.chunk = CHUNK_PORT;
 	return 0;
 }
 
@@ -302,12 +320,12 @@ static void wire_read(void)
 		while ((got = frame_next(&w.in, &f)) > 0)
 			frame_handle(&f);
 		if (got < 0) {
-			kmsg("saker agent: bytes were lost or damaged on the serial port\n");
+			kmsg("saker agent: bytes were lost or damaged on the way\n");
 			w.dead = true;
 			break;
 		}
 	}
-	if (w.owed >= FRAME_WIRE_WINDOW / 3 && !w.dead) {
+	if (w.owed >= w.window / 3 && !w.dead) {
 		wire_send_u32(FRAME_WIRE_CREDIT, 0, w.owed);
 		w.owed = 0;
 	}
@@ -316,13 +334,13 @@ static void wire_read(void)
 /* Sends what the stream has.  false: nothing there now (or never again). */
 static bool stream_pump(int *fd, uint8_t stream)
 {
-	uint8_t buf[CHUNK];
+	static uint8_t buf[CHUNK_PORT];
 	ssize_t n;
 
 	if (*fd < 0)
 		return false;
 	do
-		n = read(*fd, buf, sizeof(buf));
+		n = read(*fd, buf, w.chunk);
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		wire_send(FRAME_OUT, stream, buf, n);
@@ -433,7 +451,6 @@ static void signals_set_up(void)
 
 int main(int argc, char **argv)
 {
-	const char *port;
 	int fd;
 
 	(void)argc;
@@ -444,18 +461,17 @@ int main(int argc, char **argv)
 	while (fd >= 0 && fd < 2);
 	if (fd > 2)
 		close(fd);
-	port = cmdline_value("saker.agent");
-	if (!port) {
+	if (!cmdline_value("saker.agent")) {
 		console_shell();
 		machine_off();
 	}
 	/* The copy that the launcher adds to a user's own root is not part of that root. */
 	if (!strcmp(argv[0], "/.saker-agent"))
 		unlink(argv[0]);
-	if (wire_open(port) != 0)
+	if (wire_open() != 0)
 		machine_off();
 	signals_set_up();
-	wire_send_u32(FRAME_HELLO, FRAME_VERSION, FRAME_WIRE_WINDOW);
+	wire_send_u32(FRAME_HELLO, FRAME_VERSION, w.window);
 	while (!w.dead && !ended) {
 		poll_once(NULL);
 		reap();

@@ -33,8 +33,11 @@ void command_start(struct command *c, const struct start *s);
 /* Mounts what every root needs; failures are for whoever misses the file system. */
 void root_mount(void);
 
-/* The value of a word of the kernel's command line, in a static buffer; NULL: not there. */
+/* The value of a word of the kernel's command line, the last one, in a static buffer; NULL: not there. */
 const char *cmdline_value(const char *name);
+
+/* The port of a virtio console that the host calls so; -1: there is none.  Loads modules that the launcher brought. */
+int port_open(const char *name);
 
 /* Runs a shell on the console until it ends.  Returns its wait status. */
 int console_shell(void);

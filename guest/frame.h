@@ -1,5 +1,6 @@
 /*
- * The frames that the launcher and the agent exchange over the guest's second serial port.
+ * The frames that the launcher and the agent exchange: over a port of a virtio console where the
+ * guest has one, else over its second serial port.
  *
  * A frame is a header of 12 bytes, little-endian, and `length` bytes of payload:
  *
@@ -15,7 +16,8 @@
  *		included, outstanding.  The agent always reads the wire, whatever the command does.
  *   stdin	the launcher never has more than FRAME_STDIN_WINDOW bytes of standard input
  *		outstanding.  The agent gives credit back when the command has read them.
- * The other way, a full serial port simply blocks the agent, and with it the command.
+ * A virtio port has flow control of its own; there the wire's credit is merely large.
+ * The other way, a full port simply blocks the agent, and with it the command.
  *
  * tools/saker/wire.py is the launcher's side of this file.
  */
@@ -27,7 +29,8 @@
 #define FRAME_MAGIC		0x53a5
 #define FRAME_HEADER		12
 #define FRAME_VERSION		1
-#define FRAME_WIRE_WINDOW	3072
+#define FRAME_WIRE_WINDOW	3072	/* of a serial port */
+#define FRAME_PORT_WINDOW	(256u << 10)	/* of a virtio port */
 #define FRAME_STDIN_WINDOW	65536
 #define FRAME_MAX		(8u << 20)
 

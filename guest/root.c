@@ -76,10 +76,12 @@ void root_mount(void)
 const char *cmdline_value(const char *name)
 {
 	static char line[8192];
+	const char *value = NULL;
 	size_t n = strlen(name);
 	ssize_t got;
 	int fd;
 
+	/* Read anew each time: the words are cut apart in place. */
 	fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
@@ -90,9 +92,9 @@ const char *cmdline_value(const char *name)
 	line[got] = 0;
 	for (char *word = strtok(line, " \t\n"); word; word = strtok(NULL, " \t\n")) {
 		if (!strncmp(word, name, n) && word[n] == '=')
-			return word + n + 1;
+			value = word + n + 1;
 	}
-	return NULL;
+	return value;
 }
 
 int console_shell(void)

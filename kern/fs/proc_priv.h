@@ -79,3 +79,6 @@ int proc_mountstats_show(struct seq *s, void *node);
 int proc_filesystems_show(struct seq *s, void *node);
 
 extern struct synth_entry sysfs_thp_entries[];	/* sysfs_thp.c */
+/* sysfs_ports.c */
+extern const struct synth_dir sysfs_ports_dir;
+void sysfs_ports_number(void);

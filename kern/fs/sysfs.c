@@ -275,6 +275,7 @@ static struct synth_entry devices_entries[] = { SYS_DIR("system", system_entries
 static struct synth_entry class_entries[] = {
 	{ .name = "mem", .mode = S_IFDIR | 0755, .flags = SYNTH_SYSFS, .dir = &class_dir, .data = mem_class },
 	{ .name = "tty", .mode = S_IFDIR | 0755, .flags = SYNTH_SYSFS, .dir = &class_dir, .data = tty_class },
+	{ .name = "virtio-ports", .mode = S_IFDIR | 0755, .flags = SYNTH_SYSFS, .dir = &sysfs_ports_dir },
 	END,
 };
 static struct synth_entry fs_entries[] = { SYS_DIR("cgroup", NULL), END };
@@ -304,6 +305,7 @@ void sysfs_init(void)
 	synth_number(&mem_device);
 	synth_number(&tty_device);
 	synth_number(&console_device);
+	sysfs_ports_number();
 	the_sb = synth_mount(&sysfs_type, &root, SYSFS_MAGIC);
 	fs_register(&sysfs_type);
 }

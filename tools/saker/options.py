@@ -55,6 +55,7 @@ class Options:
         self.core = None
         self.qemu = ""
         self.command = []
+        self.port = False       # a virtio port for the agent: tools/saker/run.py
         # Set by the commands that read the guest's memory: tools/saker/outbox.py.
         self.outbox = None
         self.debug_quiet = False

@@ -6,7 +6,14 @@ from .error import Fatal
 # microvm: ACPI for power-off and CPUs (GED), the RTC for the date; no PIC.  The PIT stays as the
 # one clock of known frequency; it costs nothing unless a kernel reads it.
 MACHINES = {"microvm": "microvm,acpi=on,pic=off,pit=on,rtc=on", "q35": "q35"}
-CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD, MONITOR_FD = 3, 4, 5, 6, 7
+CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD, MONITOR_FD, PORT_FD = 3, 4, 5, 6, 7, 8
+# The agent's port on a virtio console.  A port takes two queues, and port 0 is for a terminal.
+PORT = "saker.agent"
+PORT_DEVICES = {"microvm": ["-global", "virtio-mmio.force-legacy=false",
+                            "-device", "virtio-serial-device,id=saker,max_ports=2"]}
+# What Debian's kernels have as modules.
+PORT_MODULES = {"microvm": ("drivers/virtio/virtio_ring", "drivers/virtio/virtio",
+                            "drivers/virtio/virtio_mmio", "drivers/char/virtio_console")}
 
 
 def find_program(name):
@@ -82,6 +89,8 @@ def kernel_line(options, accel, init):
             words.append(f"tsc_early_khz={khz}")
     if options.debug:
         words.append(f"debug={options.debug}")
+    if options.port:
+        words.append(f"saker.port={PORT}")
     if options.outbox:
         words.append(f"outbox={options.outbox}")
     if options.append:
@@ -90,7 +99,7 @@ def kernel_line(options, accel, init):
 
 
 def command_line(options, accel, init, initrd):
-    """The argument vector.  CONSOLE_FD and AGENT_FD are sockets, opened by the launcher."""
+    """The argument vector.  CONSOLE_FD, AGENT_FD and PORT_FD are sockets, opened by the launcher."""
     program = find_program("qemu-system-x86_64")
     if not program:
         raise Fatal("qemu-system-x86_64 is not installed; run tools/setup")
@@ -108,6 +117,9 @@ def command_line(options, accel, init, initrd):
             "-device", "isa-serial,index=1,chardev=agent",
             "-kernel", options.kernel, "-initrd", initrd,
             "-append", kernel_line(options, accel, init), *ram]
+    if options.port:
+        argv += [*PORT_DEVICES[options.machine], "-chardev", f"socket,id=port,fd={PORT_FD}",
+                 "-device", f"virtserialport,bus=saker.0,chardev=port,name={PORT}"]
     if options.core:
         argv += ["-chardev", f"socket,id=monitor,fd={MONITOR_FD}", "-mon", "chardev=monitor,mode=control"]
     if options.gdb:

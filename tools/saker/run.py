@@ -24,9 +24,13 @@ def _spawn(argv, fds):
 
 
 class Machine:
-    """A running QEMU: its process and the three descriptors that lead to it."""
+    """A running QEMU: its process and the descriptors that lead to it.
+
+    The agent speaks over a port of a virtio console where the guest has a driver for it, else over
+    its second serial port.  Which it is shows when it says HELLO: agents has both until then."""
 
     def __init__(self, options):
+        options.port = options.machine in qemu.PORT_DEVICES
         accel = qemu.accelerator(options.accel)
         initrd, init, initrd_fd = rootfs.prepare(options)
         try:
@@ -43,10 +47,11 @@ class Machine:
             self.monitor = Monitor()
         argv = qemu.command_line(options, accel, init, initrd)
         console, console_qemu = _socket.socketpair()
-        agent, agent_qemu = _socket.socketpair()
+        wires = [(_socket.socketpair(), number) for number, there in
+                 ((qemu.AGENT_FD, True), (qemu.PORT_FD, options.port)) if there]
         self.errors, errors_qemu = os.pipe()
-        fds = [(errors_qemu, 1), (errors_qemu, 2), (console_qemu.fileno(), qemu.CONSOLE_FD),
-               (agent_qemu.fileno(), qemu.AGENT_FD)]
+        fds = [(errors_qemu, 1), (errors_qemu, 2), (console_qemu.detach(), qemu.CONSOLE_FD),
+               *((theirs.detach(), number) for (_, theirs), number in wires)]
         if initrd_fd is not None:
             fds.append((initrd_fd, qemu.INITRD_FD))
         if self.outbox:
@@ -56,10 +61,9 @@ class Machine:
         self.pid = _spawn(argv, fds)
         for ours, _ in fds[1:]:
             os.close(ours)
-        self.console, self.agent = console.detach(), agent.detach()
-        console_qemu.detach()
-        agent_qemu.detach()
-        for fd in (self.console, self.agent, self.errors):
+        self.console = console.detach()
+        self.agents = [ours.detach() for (ours, _), _ in wires]
+        for fd in (self.console, *self.agents, self.errors):
             os.set_blocking(fd, False)
         self.status = None
 

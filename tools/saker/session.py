@@ -58,7 +58,9 @@ class Session:
         # Frame OUT 0 is the pseudo-terminal's output, which goes to a terminal of the host.
         screen = next((fd for fd in (1, 2, 0) if self.ttys[fd]), 1)
         self.outputs = [Output(screen), Output(1), Output(2)]
-        self.reader = wire.Reader()
+        # One for each way the agent may speak; the first HELLO leaves one.
+        self.readers = {fd: wire.Reader() for fd in machine.agents}
+        self.agent = -1
         self.log = bytearray()
         self.log_file = None
         self.reports = None
@@ -143,7 +145,7 @@ class Session:
     def flush_wire(self):
         while self.tx and self.credit:
             try:
-                done = os.write(self.machine.agent, self.tx[:self.credit])
+                done = os.write(self.agent, self.tx[:self.credit])
             except BlockingIOError:
                 return
             except OSError:
@@ -166,19 +168,26 @@ class Session:
 
     # From the machine
 
-    def read_wire(self):
+    def read_wire(self, fd):
         try:
-            data = os.read(self.machine.agent, 65536)
+            data = os.read(fd, 65536)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            os.close(self.machine.agent)
-            self.machine.agent = -1
+            self.close_wire(fd)
             return
-        for kind, arg, payload in self.reader.feed(data):
+        for kind, arg, payload in self.readers[fd].feed(data):
+            if self.agent < 0:
+                self.agent = fd
+                for other in [one for one in self.readers if one != fd]:
+                    self.close_wire(other)
             self.frame(kind, arg, payload)
+
+    def close_wire(self, fd):
+        os.close(fd)
+        del self.readers[fd]
 
     def frame(self, kind, arg, payload):
         if kind == wire.HELLO:
@@ -241,11 +250,11 @@ class Session:
         # Pipes that nobody reads wait at the host; the guest then waits for them.
         crowded = any(len(output.queue) > QUEUE_FULL for output in self.outputs)
         machine = self.machine
-        if machine.agent >= 0:
+        for fd in self.readers:
             events = (0 if crowded else select.POLLIN) | (
                 select.POLLOUT if self.tx and self.credit else 0)
             if events:
-                poll.register(machine.agent, events)
+                poll.register(fd, events)
         for fd in (machine.console, machine.errors):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
@@ -272,9 +281,9 @@ class Session:
         for fd, events in self.wait():
             if fd == self.wake_read:
                 self.signals_handle()
-            elif fd == self.machine.agent:
+            elif fd in self.readers:
                 if events & ~select.POLLOUT:
-                    self.read_wire()
+                    self.read_wire(fd)
             elif fd == self.machine.console:
                 self.read_console()
             elif fd == self.machine.errors:
@@ -312,7 +321,7 @@ class Session:
             if self.options.timeout and self.deadline - self.options.timeout <= now:
                 self.say(f"timeout after {self.options.timeout:g} s")
             return 124
-        if self.machine.agent < 0 and self.machine.ended():
+        if not self.readers and self.machine.ended():
             if self.panic_at is not None:
                 return self.failed("the kernel panicked")
             return self.failed("the machine ended before the command did" if self.running else
