@@ -137,5 +137,6 @@ i64 __wrap_sys_sync(struct task *self)
 		plant_lost_wakeup();
 	if (plant_once("wild-write"))
 		plant_wild_write();
+	plant_broken(self);
 	return __real_sys_sync(self);
 }
