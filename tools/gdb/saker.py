@@ -12,6 +12,7 @@
     saker runq          run queues
     saker trace [N]     the last records of the tracer (debug=trace)
     saker bt PID        kernel backtrace of a thread, wherever it is
+    saker crash         why the kernel panicked, and where, with source lines (a core, or a stopped machine)
 
 build/kern/saker.elf is the kernel with its types and lines; build/saker.elf, which boots, is the same stripped.
 """
@@ -287,12 +288,26 @@ def bt(words):
     print(f"user: rip {int(frame['rip']):#x} rsp {int(frame['rsp']):#x} call {int(frame['orig_rax']) & 0xFFFFFFFF}")
 
 
+def crash(_):
+    report = gdb.lookup_static_symbol("report", gdb.SYMBOL_VAR_DOMAIN).value()
+    if not int(report["kind"]):
+        print("the kernel has not panicked")
+        return
+    print(f"{report['kind'].string()}: {text(report['reason'])}")
+    for number in range(int(report["nframes"])):
+        address = int(report["frames"][number])
+        exact = number == 0 and report["pc_exact"]
+        line = gdb.find_pc_line(address if exact else address - 1)
+        place = f" at {line.symtab.filename}:{line.line}" if line.symtab else ""
+        print(f"#{number:<2} {address:#018x} {symbol(address if exact else address - 1)}{place}")
+
+
 COMMANDS = {"ps": (ps, 0), "maps": (maps, 1), "pte": (pte, 1), "page": (page, 1), "locks": (locks, 0), "runq": (runq, 0),
-            "trace": (trace, 0), "bt": (bt, 1)}
+            "trace": (trace, 0), "bt": (bt, 1), "crash": (crash, 0)}
 
 
 class Saker(gdb.Command):
-    """Saker's objects: saker ps|maps PID|pte ADDR [PID]|page PFN|locks|runq|trace [N]|bt PID"""
+    """Saker's objects: saker ps|maps PID|pte ADDR [PID]|page PFN|locks|runq|trace [N]|bt PID|crash"""
 
     def __init__(self):
         super().__init__("saker", gdb.COMMAND_DATA)

@@ -12,6 +12,7 @@ usage: ./saker run [options] [--] [CMD [ARG...]]   boot, run CMD, exit with its 
        ./saker strace [-f] [-c] [-e LIST] [-o FILE] -- CMD   its system calls, as strace shows them
        ./saker profile [-o FILE] -- CMD            where the time goes, by samples of stacks
        ./saker bisect [options] -- CMD             the first page mapped ahead that makes CMD fail
+       ./saker crash [--svg FILE] FILE             reports that run --crash FILE kept
        ./saker doctor                              what this host has
        ./saker run --help                          the options of run
 """
@@ -56,6 +57,11 @@ def bisect(top, args):
     return search.run(top, args)
 
 
+def crash(top, args):
+    from . import report
+    return report.run(top, args)
+
+
 def doctor(top, args):
     from . import doctor as report
     return report.run(top, args)
@@ -67,7 +73,7 @@ def command(top, args):
         print(USAGE, end="")
         return 0
     known = {"run": run, "test": test, "bench": bench, "trace": trace, "strace": strace, "profile": profile,
-             "bisect": bisect, "doctor": doctor}
+             "bisect": bisect, "crash": crash, "doctor": doctor}
     if name not in known:
         sys.stderr.write(USAGE)
         return 2
