@@ -1,5 +1,6 @@
 """--gdb, and the commands of tools/gdb/saker.py in a real session."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,23 +17,23 @@ def free_port():
         return one.getsockname()[1]
 
 
-def session(commands, options=(), cmd=("sleep", "1000")):
-    """gdb's output for commands, given where the command is about to sleep."""
+def session(commands, options=(), cmd=("sleep", "1000"), stop="sys_nanosleep"):
+    """gdb's output for commands, given where stop is called: the command is about to sleep.  And the program's."""
     port = free_port()
     machine = subprocess.Popen(command(f"--gdb={port}", *options, cmd=cmd), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     words = [shutil.which("gdb") or "gdb", "-nx", "-batch", "-x", SCRIPT, ELF]
     for one in ("set pagination off", "set tcp connect-timeout 20", f"target remote 127.0.0.1:{port}",
-                "hbreak sys_nanosleep", "continue", *commands, "kill"):
+                f"hbreak {stop}", "continue", *commands, "kill"):
         words += ["-ex", one]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOOT_LIMIT,
                               check=False)
     finally:
         machine.kill()
-        machine.communicate()
-    holds("sys_nanosleep (self=" in done.stdout, f"the breakpoint was hit: {done.stdout[-800:]} {done.stderr[-800:]}")
-    return done.stdout + done.stderr
+        printed, _ = machine.communicate()
+    holds(f"{stop} (" in done.stdout, f"the breakpoint was hit: {done.stdout[-800:]} {done.stderr[-800:]}")
+    return done.stdout + done.stderr, printed.decode()
 
 
 def wants(output, *texts):
@@ -42,7 +43,7 @@ def wants(output, *texts):
 
 @case("gdb: processes, areas, entries, frames, queues, locks", only="saker")
 def objects():
-    output = session(["saker ps", "saker maps 2", "saker pte 0x400000 2", "saker page 0x400", "saker runq", "saker locks",
+    output, _ = session(["saker ps", "saker maps 2", "saker pte 0x400000 2", "saker page 0x400", "saker runq", "saker locks",
                       "saker bt 2", "saker trace", "saker nonsense"], ("--smp", "2"))
     wants(output, "  PID   TID  PPID S CPU NAME", " sleep\n", "000000400000-", "/bin/busybox", "level 3 [  0]",
           "0x400000 is in frame", "frame 0x400 (physical 0x400000):", "CPU 0: runs", "CPU 1: runs",
@@ -52,11 +53,60 @@ def objects():
 
 @case("gdb: the tracer's last records", only="saker")
 def records():
-    output = session(["saker trace 5"], ("--debug", "trace"))
+    output, _ = session(["saker trace 5"], ("--debug", "trace"))
     wants(output, "syscall.call begin")
 
 
 @case("gdb: the stack of a thread that sleeps", only="saker")
 def sleeper():
-    output = session(["saker bt 1", "saker locks"])
+    output, _ = session(["saker bt 1", "saker locks"])
     wants(output, "sched_switch", "syscall_dispatch", "user: rip 0x", "none of the global spinlocks")
+
+
+@case("gdb: saker maps says what /proc/PID/maps says, saker ps what ps says", only="saker")
+def the_same():
+    output, printed = session(["saker maps 2", "saker ps"], cmd=(
+        "sh", "-c", "cat /proc/$$/maps; echo; sleep 1000; :"))
+    wanted = []
+    for line in printed.strip().splitlines():
+        span, rights, offset, _, _, *name = line.split()
+        start, end = (int(word, 16) for word in span.split("-"))
+        if name and not name[0].startswith("["):
+            wanted.append(f"{start:012x}-{end:012x} {rights} {int(offset, 16):08x} {name[0]}")
+        else:
+            wanted.append(f"{start:012x}-{end:012x} {rights}")
+    holds(len(wanted) > 5, f"maps: {printed}")
+    for line in wanted:
+        holds(line in output, f"gdb has no {line!r}: {output}")
+    for line in (r" +1 +1 +0 S +0 init", r" +2 +2 +1 S +0 sh", r" +4 +4 +2 R +0 sleep"):
+        holds(re.search(f"^{line}$", output, re.M), f"no {line!r}: {output}")
+
+
+@case("gdb: an entry, its frame and the bytes in it belong together", only="saker")
+def translation():
+    output, _ = session(["saker pte 0x400000 2",
+                         'python frame = int(gdb.execute("saker pte 0x400000 2", to_string=True).split()[-1], 16)',
+                         'python gdb.execute(f"saker page {frame:#x}")',
+                         'python gdb.execute(f"x/s 0xffff888000000001 + {frame << 12:#x}")',
+                         "saker pte 0x10000 2", "saker pte &init_process"])
+    entry = re.search(r"level 0 \[  0\] (0x[0-9a-f]+) P-UA", output)
+    holds(entry, output)
+    frame = int(entry.group(1), 16) >> 12 & (1 << 40) - 1
+    holds(re.search(f"0x400000 is in frame {frame:#x}$", output, re.M), output)
+    found = re.search(f"frame {frame:#x} .physical {frame << 12:#x}.: PAGE_[A-Z]+, refs ([0-9]+)", output)
+    holds(found and int(found.group(1)) >= 1, output)
+    holds('"ELF\\002' in output, f"the file begins there: {output}")
+    holds("not present" in output, output)
+    holds(re.search(r"0xffffffff80[0-9a-f]+ is in frame", output), f"a kernel address: {output}")
+
+
+@case("gdb: a lock that is held is named, and by the file it is in", only="saker")
+def held():
+    output, _ = session(["saker locks", "saker runq"], cmd=("sh", "-c", "true & true"), options=("--smp", "2"), stop="notify_parent_exit_locked")
+    wants(output, "taken: ", "proc_table_lock (kern/proc/pid.c)", "CPU 0: runs ", "CPU 1: runs ")
+
+
+@case("gdb: the newest record of a trace is the call that is being made", only="saker")
+def newest():
+    output, _ = session(["saker trace 1", "saker bt 2"], ("--debug", "trace"))
+    wants(output, "thread 2: syscall.call begin 0x23 ", "runs on CPU 0:", "#0  sys_nanosleep (")

@@ -179,19 +179,19 @@ def page(words):
 
 
 def global_locks():
-    """(name, lock) of every spinlock that is a variable of its own."""
+    """(name, lock) of every spinlock that is a variable of its own.  Names may be used in several files."""
     listing = gdb.execute("info variables -q -t spinlock_t", to_string=True)
+    source = None
     for line in listing.splitlines():
-        if line.endswith(";"):
+        if line.startswith("File "):
+            source = line[len("File "):].rstrip(":")
+        elif line.endswith(";"):
             name = line.rstrip(";").split()[-1].partition("[")[0]
-            try:
-                lock = value(name)
-            except gdb.error:
-                continue
-            if lock.type.code == gdb.TYPE_CODE_ARRAY:
-                yield from ((f"{name}[{i}]", lock[i]) for i in range(lock.type.range()[1] + 1))
-            elif lock.type.code == gdb.TYPE_CODE_STRUCT:
-                yield name, lock
+            lock = value(f"'{source}'::{name}")
+            if lock.type.strip_typedefs().code == gdb.TYPE_CODE_ARRAY:
+                yield from ((f"{name}[{i}] ({source})", lock[i]) for i in range(lock.type.range()[1] + 1))
+            else:
+                yield f"{name} ({source})", lock
 
 
 def locks(_):
