@@ -85,7 +85,7 @@ static i64 map_file(struct task *self, struct aspace *as, struct map_request *rq
 	AUTO_FD r = fd_use(self, fd);
 	if (!r.file)
 		return -EBADF;
-	if (flags & MAP_HUGETLB)
+	if (flags & MAP_HUGETLB && !file_is_hugetlb(r.file))
 		return -EINVAL;
 	switch (flags & MAP_TYPE) {
 	case MAP_SHARED_VALIDATE:
@@ -294,9 +294,7 @@ i64 sys_memfd_create(struct task *self, uptr_t name, u32 flags)
 	struct file *f = NULL;
 	int err;
 
-	if (flags & MFD_HUGETLB)
-		return flags & ~(0x3fu << 26 | 7u) ? -EINVAL : -ENOSYS;
-	if (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING))
+	if (!memfd_flags_valid(flags))
 		return -EINVAL;
 	err = user_strdup(name, MEMFD_NAME_MAX + 1, -EINVAL, (char **)&text);
 	if (!err)

@@ -252,7 +252,7 @@ i64 splice_files(struct file *in, u64 *off_in, struct file *out, u64 *off_out, u
 	if (pin && pout)
 		return pipe_to_pipe(pin, pout, len, nonblock || ((in->flags | out->flags) & O_NONBLOCK), true);
 	if (pout) {
-		if (!in->ops->read || (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR))
+		if (!in->ops->read || in->ops->unspliced || (in->vnode && (in->vnode->mode & S_IFMT) == S_IFDIR))
 			return -EINVAL;
 		return file_to_pipe(in, off_in, pout, len, nonblock || (out->flags & O_NONBLOCK));
 	}
@@ -324,6 +324,8 @@ i64 sendfile_files(struct file *out, struct file *in, u64 *off, u64 len)
 	if (!(in->mode & FILE_PREAD))
 		return off ? -ESPIPE : -EINVAL;
 	if (out->flags & O_APPEND && !file_pipe(out))
+		return -EINVAL;
+	if (in->ops->unspliced)
 		return -EINVAL;
 	/* Never from a terminal or another character device: a short read there is an answer. */
 	if (in->vnode && (in->vnode->mode & S_IFMT) != S_IFREG && (in->vnode->mode & S_IFMT) != S_IFBLK)

@@ -11,4 +11,5 @@ void vfs_init(void)
 	fs_view_init();
 	tmpfs_init();
 	memfd_init();
+	hugetlb_init();
 }

@@ -1,9 +1,13 @@
-/* memfd_create(2): tmpfs files without a place.  They live on a tmpfs of their own that is never mounted by name. */
+/*
+ * memfd_create(2): tmpfs files without a place, on a tmpfs of their own that is never mounted by name; and files of huge
+ * pages (hugetlb.c).
+ */
 #include "vfs_private.h"
 
 static struct superblock *memfd_sb;	/* const after boot */
 
 #define NAME_LIMIT 249u			/* NAME_MAX less "memfd:" */
+#define PLAIN_FLAGS (MFD_CLOEXEC | MFD_ALLOW_SEALING)
 
 static int memfd_dentry(const char *name, struct vnode *vn, struct dentry **out)
 {
@@ -22,6 +26,20 @@ static int memfd_dentry(const char *name, struct vnode *vn, struct dentry **out)
 	return *out ? 0 : -ENOMEM;
 }
 
+static int memfd_vnode(u32 flags, struct vnode **out)
+{
+	u32 shift = flags >> MFD_HUGE_SHIFT;
+
+	if (flags & MFD_HUGETLB)
+		return hugetlb_vnode(shift ? shift : HUGE_SHIFT, S_IFREG | 0777, out);
+	return ramfs_vnode(memfd_sb, NULL, S_IFREG | 0777, 0, out);
+}
+
+bool memfd_flags_valid(u32 flags)
+{
+	return !(flags & ~(flags & MFD_HUGETLB ? PLAIN_FLAGS | MFD_HUGETLB | MFD_HUGE_MASK << MFD_HUGE_SHIFT : PLAIN_FLAGS));
+}
+
 int memfd_create_file(const char *name, u32 flags, struct file **out)
 {
 	struct vfs_caller *c = vfs_self();
@@ -29,9 +47,9 @@ int memfd_create_file(const char *name, u32 flags, struct file **out)
 	struct vnode *vn;
 	int err;
 
-	if (strlen(name) > NAME_LIMIT || (flags & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING)))
+	if (strlen(name) > NAME_LIMIT || !memfd_flags_valid(flags))
 		return -EINVAL;
-	err = ramfs_vnode(memfd_sb, NULL, S_IFREG | 0777, 0, &vn);
+	err = memfd_vnode(flags, &vn);
 	if (err)
 		return err;
 	vn->uid = caller_cred(c)->fsuid;

@@ -397,11 +397,13 @@ static bool mapped_writable(struct vm_object *obj)
 	return false;
 }
 
+static bool has_seals(const struct vnode *vn) { return vn->ops == &ramfs_file_ops || vn->ops == &hugetlb_file_ops; }
+
 int file_add_seals(struct file *f, u32 seals)
 {
 	struct vnode *vn = f->vnode;
 
-	if (vn->ops != &ramfs_file_ops)
+	if (!has_seals(vn))
 		return -EINVAL;
 	if (!(f->mode & FILE_WRITE))
 		return -EPERM;
@@ -418,5 +420,5 @@ int file_add_seals(struct file *f, u32 seals)
 
 int file_get_seals(struct file *f)
 {
-	return f->vnode->ops == &ramfs_file_ops ? (int)f->vnode->seals : -EINVAL;
+	return has_seals(f->vnode) ? (int)f->vnode->seals : -EINVAL;
 }

@@ -144,6 +144,9 @@ void fdtable_init(void);
 void fs_view_init(void);
 void tmpfs_init(void);
 void memfd_init(void);
+void hugetlb_init(void);
+extern const struct vnode_ops hugetlb_file_ops;
+MUST_USE int hugetlb_vnode(u32 shift, u32 mode, struct vnode **out);	/* pages of 2^shift bytes.  -ENODEV: no such; -ENOMEM */
 void vnode_init(void);
 
 static inline struct timespec64 time_from_ns(u64 ns)

@@ -24,6 +24,7 @@ __attribute__((constructor(101))) static void ram_create(void)
 		abort();
 }
 
+bool mmu_has_block(u32 shift) { return shift == HUGE_SHIFT; }
 void *mmu_phys_to_virt(paddr_t p) { return host_ram + p.v; }
 paddr_t mmu_virt_to_phys(const void *v)
 {

@@ -231,6 +231,8 @@ const void *mmu_map_firmware(u64 pa, u64 len)
 	return mmu_phys_to_virt(PADDR(pa));
 }
 
+bool mmu_has_block(u32 shift) { return shift == HUGE_SHIFT || (shift == 30 && cpu_has.page_1g); }
+
 void mmu_init_root(pfn_t root)
 {
 	u64 *t = mmu_phys_to_virt(pfn_to_paddr(root));

@@ -29,6 +29,8 @@ typedef struct { u64 v; } pte_t;
 #define TABLE_ENTRIES 512u
 #define MMU_LEVELS    4u
 
+bool mmu_has_block(u32 shift);		/* can one entry of a directory map 2^shift bytes? */
+
 static inline u32 mmu_index(u64 va, u32 level) { return (va >> (PAGE_SHIFT + 9 * level)) & 511; }
 static inline u64 mmu_level_size(u32 level) { return 1ull << (PAGE_SHIFT + 9 * level); }
 static inline bool pte_present(pte_t e) { return e.v & PTE_PRESENT; }

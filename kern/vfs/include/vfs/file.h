@@ -74,6 +74,7 @@ struct file_ops {
 	void (*show_fdinfo)(struct file *f, struct seq *s);
 	void (*fasync)(struct file *f, bool on);
 	void (*release)(struct file *f);				/* last reference; may sleep */
+	bool unspliced;							/* splice and sendfile from it are -EINVAL */
 };
 
 #define FILE_READ     (1u << 0)

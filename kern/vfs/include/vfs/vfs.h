@@ -225,12 +225,17 @@ extern int (*fifo_open_hook)(struct vnode *vn, struct file *f);	/* set by ipc */
 
 #define MFD_CLOEXEC	  1u
 #define MFD_ALLOW_SEALING 2u
+#define MFD_HUGETLB	  4u
+#define MFD_HUGE_SHIFT	  26		/* log2 of the page size from here up; 0: the usual one */
+#define MFD_HUGE_MASK	  0x3fu
 #define F_SEAL_SEAL	    1u
 #define F_SEAL_SHRINK	    2u
 #define F_SEAL_GROW	    4u
 #define F_SEAL_WRITE	    8u
 #define F_SEAL_FUTURE_WRITE 16u
-MUST_USE int memfd_create_file(const char *name, u32 flags, struct file **out);	/* name without "memfd:" */
+bool memfd_flags_valid(u32 flags);
+MUST_USE int memfd_create_file(const char *name, u32 flags, struct file **out);	/* name without "memfd:".  -EINVAL, -ENODEV (page size), -ENOMEM */
+bool file_is_hugetlb(const struct file *f);
 MUST_USE int file_add_seals(struct file *f, u32 seals);	/* -EPERM, -EBUSY, -EINVAL (not a memfd or tmpfs file) */
 MUST_USE int file_get_seals(struct file *f);
 
