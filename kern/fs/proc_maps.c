@@ -206,7 +206,7 @@ static void show_smap(struct seq *s, struct aspace *as, const struct piece *p, v
 	kb_line(s, "Pss:", u.pss);
 	kb_line(s, "Pss_Dirty:", u.pss_dirty);
 	usage_tail(s, &u);
-	seq_printf(s, "THPeligible:    %d\n", huge_area_eligible(p->a) && ALIGN_UP(p->start, HUGE_SIZE) + HUGE_SIZE <= p->end);
+	seq_printf(s, "THPeligible:    %d\n", huge_area_eligible(as, p->a) && ALIGN_UP(p->start, HUGE_SIZE) + HUGE_SIZE <= p->end);
 	vm_flags(s, p->a);
 }
 

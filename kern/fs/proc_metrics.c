@@ -88,6 +88,7 @@ static void faults(struct seq *s)
 		labelled(s, "page_faults_total", "kind", kind_names[i], stat_sum(STAT_FAULT + i));
 	plain(s, "page_faults_major_total", "counter", "Faults that waited for data.", stat_sum(STAT_FAULT_MAJOR));
 	plain(s, "tables_shared_total", "counter", "Leaf tables that fork shared.", stat_sum(STAT_TABLE_SHARED));
+	plain(s, "area_sets_copied_total", "counter", "Areas shared since fork that a change copied, all of a space's at once.", stat_sum(STAT_AREAS_COPIED));
 	plain(s, "tables_copied_total", "counter", "Shared leaf tables that a write copied.", stat_sum(STAT_TABLE_COPIED));
 	plain(s, "tables_taken_total", "counter", "Shared leaf tables whose last other user had gone.", stat_sum(STAT_TABLE_TAKEN));
 	plain(s, "images_built_total", "counter", "Exec images made.", stat_sum(STAT_IMAGE_BUILT));

@@ -154,7 +154,7 @@ static int advise_collapse(struct aspace *as, struct area *a, u64 start, u64 end
 	u64 base = ALIGN_UP(start, HUGE_SIZE), stop = huge_base(end);
 	int failed = 0;
 
-	if (!huge_area_capable(a) || base > stop)
+	if (!huge_area_capable(as, a) || base > stop)
 		return -EINVAL;
 	for (; base < stop; base += HUGE_SIZE) {
 		int err = huge_collapse(as, a, base, HUGE_PAGES);
@@ -380,21 +380,24 @@ int aspace_lock_range(struct aspace *as, u64 addr, u64 len, bool lock, bool on_f
 int aspace_lock_all(struct aspace *as, int flags)
 {
 	u32 set = VM_LOCKED | (flags & MCL_ONFAULT ? VM_LOCKONFAULT : 0);
+	struct list dead = LIST_INIT(dead);
 	struct area *a;
+	int err;
 
 	if (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
 		return -EINVAL;
 	rwlock_write(&as->lock);
-	if (flags & MCL_CURRENT && as->total_pages > as->memlock_limit >> PAGE_SHIFT) {
-		rwlock_write_end(&as->lock);
-		return -ENOMEM;
-	}
-	as->def_flags = flags & MCL_FUTURE ? set : 0;
-	if (flags & MCL_CURRENT || !flags)
+	err = areas_own(as, &dead);
+	if (!err && flags & MCL_CURRENT && as->total_pages > as->memlock_limit >> PAGE_SHIFT)
+		err = -ENOMEM;
+	if (!err)
+		as->def_flags = flags & MCL_FUTURE ? set : 0;
+	if (!err && (flags & MCL_CURRENT || !flags))
 		for (a = area_find(as, 0); a; a = area_next(a))
 			area_set_flags(a, (a->flags & ~(VM_LOCKED | VM_LOCKONFAULT)) | (flags ? set : 0));
 	rwlock_write_end(&as->lock);
-	if (flags & MCL_CURRENT && !(flags & MCL_ONFAULT))
+	area_free_list(&dead);
+	if (!err && flags & MCL_CURRENT && !(flags & MCL_ONFAULT))
 		aspace_populate(as, 0, USER_TOP);
-	return 0;
+	return err;
 }

@@ -6,10 +6,10 @@
  * A2  as->nareas, total_pages, data_pages, locked_pages and nofork are the sums
  *     over the tree.
  * A3  An area with an object is on obj->areas exactly while it is in a tree, and
- *     start, end, off, as and the link change only under obj->lock shared (plus
+ *     start, end, off, set and the link change only under obj->lock shared (plus
  *     areas_lock for the list): whoever holds obj->lock exclusive sees a list
  *     that stands still, and needs no lock of the spaces but their pgt_lock.
- * A4, A5: gap.c.
+ * A4, A5: gap.c.  A6 to A8: areaset.c.
  *
  * Everything here runs with as->lock exclusive, or only looks with it shared.
  */
@@ -20,6 +20,7 @@ static struct slab_cache *area_cache;
 void area_init(void)
 {
 	area_cache = slab_cache_create("area", sizeof(struct area), 0);
+	area_set_init();
 }
 
 struct area *area_find(struct aspace *as, u64 addr)
@@ -72,15 +73,20 @@ static void area_hold(const struct area *a)
 		vm_file_hooks.get(a->file);
 }
 
+void area_copy(struct area *b, const struct area *a)
+{
+	*b = *a;
+	list_init(&b->object_link);
+	area_hold(b);
+}
+
 struct area *area_dup(const struct area *a)
 {
 	struct area *b = slab_alloc(area_cache);
 
 	if (!b)
 		return NULL;
-	*b = *a;
-	list_init(&b->object_link);
-	area_hold(b);
+	area_copy(b, a);
 	return b;
 }
 
@@ -130,13 +136,12 @@ static void tree_add(struct aspace *as, struct area *a) MUST_HOLD(&as->lock)
 		link = &parent->child[a->start > container_of(parent, struct area, node)->start];
 	}
 	rb_insert(&as->areas, &a->node, parent, link);
-	a->as = as;
+	a->set = as->set;
 	count_area(as, a, 1);
 }
 
-void area_insert_after(struct aspace *as, struct area *a, struct area *origin)
+void area_link_after(struct area *a, struct area *origin)
 {
-	tree_add(as, a);
 	if (!a->obj)
 		return;
 	GUARD_SHARED(&a->obj->lock);
@@ -145,6 +150,12 @@ void area_insert_after(struct aspace *as, struct area *a, struct area *origin)
 		list_insert_after(&origin->object_link, &a->object_link);
 	else
 		list_push_back(&a->obj->areas, &a->object_link);
+}
+
+void area_insert_after(struct aspace *as, struct area *a, struct area *origin)
+{
+	tree_add(as, a);
+	area_link_after(a, origin);
 }
 
 void area_insert(struct aspace *as, struct area *a)
@@ -174,9 +185,16 @@ static void forget_hit(struct aspace *as)
 	WRITE_ONCE(as->last_hit, NULL);
 }
 
+/* The space whose areas change: the only one of its set (areaset.c, inv. A6). */
+static struct aspace *space_of(const struct area *a) NO_LOCK_ANALYSIS
+{
+	VERIFY(a->set->nspaces == 1);
+	return list_entry(a->set->spaces.next, struct aspace, set_link);
+}
+
 void area_unlink(struct area *a, struct list *dead)
 {
-	struct aspace *as = a->as;
+	struct aspace *as = space_of(a);
 
 	rwlock_assert_write(&as->lock);
 	forget_hit(as);
@@ -190,12 +208,11 @@ void area_unlink(struct area *a, struct list *dead)
 	list_push_back(dead, &a->object_link);
 }
 
-/* The tree goes in one piece: no rebalancing for a space that dies. */
-void area_unlink_all(struct aspace *as, struct list *dead)
+/* The tree goes in one piece: no rebalancing for what dies. */
+void area_unlink_tree(const struct rb_tree *areas, struct list *dead)
 {
-	struct area *a = rb_entry(rb_first(&as->areas), struct area, node), *next;
+	struct area *a = rb_entry(rb_first(areas), struct area, node), *next;
 
-	forget_hit(as);
 	for (; a; a = next) {
 		next = area_next(a);
 		if (a->obj) {
@@ -205,7 +222,12 @@ void area_unlink_all(struct aspace *as, struct list *dead)
 		}
 		list_push_back(dead, &a->object_link);
 	}
-	as->areas.root = NULL;
+}
+
+void area_unlink_all(struct aspace *as, struct list *dead)
+{
+	forget_hit(as);
+	area_set_leave(as, dead);
 	as->nareas = as->total_pages = as->data_pages = as->locked_pages = as->nofork = 0;
 	as->gen++;
 }
@@ -219,7 +241,7 @@ static void range_store(struct area *a, u64 start, u64 end)
 
 void area_set_range(struct area *a, u64 start, u64 end)
 {
-	struct aspace *as = a->as;
+	struct aspace *as = space_of(a);
 
 	rwlock_assert_write(&as->lock);
 	forget_hit(as);
@@ -236,7 +258,7 @@ void area_set_range(struct area *a, u64 start, u64 end)
 
 void area_set_flags(struct area *a, u32 flags)
 {
-	struct aspace *as = a->as;
+	struct aspace *as = space_of(a);
 
 	rwlock_assert_write(&as->lock);
 	count_area(as, a, -1);
@@ -248,7 +270,7 @@ void area_set_flags(struct area *a, u32 flags)
 
 void area_split(struct area *a, u64 at, struct area *upper)
 {
-	struct aspace *as = a->as;
+	struct aspace *as = space_of(a);
 	u64 end = a->end;
 
 	rwlock_assert_write(&as->lock);
@@ -326,7 +348,7 @@ bool area_can_merge(const struct area *a, const struct area *b)
 
 void area_merge(struct area *a, struct area *b, struct list *dead)
 {
-	struct aspace *as = a->as;
+	struct aspace *as = space_of(a);
 	u64 end = b->end;
 
 	rwlock_assert_write(&as->lock);
@@ -360,8 +382,10 @@ void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead)
 
 int area_change_flags(struct aspace *as, u64 start, u64 end, u32 set, u32 clear, struct list *dead)
 {
-	int err = area_isolate(as, start, end);
+	int err = areas_own(as, dead);
 
+	if (!err)
+		err = area_isolate(as, start, end);
 	if (err)
 		return err;
 	for (struct area *a = area_find(as, start); a && a->start < end; a = area_next(a))

@@ -60,7 +60,14 @@ static void set_defaults(struct aspace *as)
 	as->dumpable = 1;
 }
 
-struct aspace *aspace_create(void)
+static void space_free(struct aspace *as)
+{
+	if (as->cpus != &as->cpus_inline)
+		kfree(as->cpus);
+	slab_free(aspace_cache, as);
+}
+
+struct aspace *space_create(struct area_set *set)
 {
 	struct aspace *as = slab_zalloc(aspace_cache);
 	u32 words = BITMAP_WORDS(cpu_count());
@@ -69,20 +76,26 @@ struct aspace *aspace_create(void)
 	if (!as)
 		return NULL;
 	as->cpus = words > 1 ? kzalloc(words * sizeof(u64)) : &as->cpus_inline;
-	root = pgtable_root_alloc();
-	if (!as->cpus || !root) {
+	root = as->cpus ? pgtable_root_alloc() : NULL;
+	if (root && !set)
+		set = area_set_create();
+	if (!root || !set) {
 		if (root)
 			pgtable_root_free(root);
-		if (as->cpus != &as->cpus_inline)
-			kfree(as->cpus);
-		slab_free(aspace_cache, as);
+		space_free(as);
 		return NULL;
 	}
 	as->root = page_to_pfn(root);
 	set_defaults(as);
+	area_set_join(set, as);
 	if (debug_on(DEBUG_AUDIT))
 		audit_link_space(as);
 	return as;
+}
+
+struct aspace *aspace_create(void)
+{
+	return space_create(NULL);
 }
 
 struct aspace *aspace_get(struct aspace *as)
@@ -100,9 +113,7 @@ void aspace_put(struct aspace *as)
 	if (debug_on(DEBUG_AUDIT))
 		audit_unlink_space(as);
 	pgtable_root_free(pfn_to_page(as->root));
-	if (as->cpus != &as->cpus_inline)
-		kfree(as->cpus);
-	slab_free(aspace_cache, as);
+	space_free(as);
 }
 
 void aspace_use(struct aspace *as)
@@ -150,87 +161,11 @@ void aspace_unuse(struct aspace *as)
 	aspace_put(as);					/* inv. S1 */
 }
 
-/* --- fork ------------------------------------------------------------------ */
-
-static void copy_layout(struct aspace *to, const struct aspace *from)
-{
-	to->brk_start = from->brk_start;
-	to->brk = from->brk;
-	to->stack_top = from->stack_top;
-	to->mmap_base = from->mmap_base;
-	to->stack_limit = from->stack_limit;
-	to->arg_start = from->arg_start;
-	to->arg_end = from->arg_end;
-	to->env_start = from->env_start;
-	to->env_end = from->env_end;
-	to->code_start = from->code_start;
-	to->code_end = from->code_end;
-	to->data_start = from->data_start;
-	to->data_end = from->data_end;
-	memcpy(to->auxv, from->auxv, sizeof(to->auxv));
-	to->data_limit = from->data_limit;
-	to->as_limit = from->as_limit;
-	to->memlock_limit = from->memlock_limit;
-	to->dumpable = from->dumpable;
-	to->no_huge = from->no_huge;
-	to->hint_base = from->hint_base;
-	to->hint_top = from->hint_top;
-	to->hint_hole = from->hint_hole;
-	to->exe_file = from->exe_file;
-	if (to->exe_file)
-		vm_file_hooks.get(to->exe_file);
-	image_space_fork(to, from);
-}
-
-static int fork_areas(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock, &to->lock)
-{
-	struct area *a = rb_entry(rb_first(&from->areas), struct area, node);
-
-	for (; a; a = area_next(a)) {
-		if (a->flags & VM_DONTFORK)
-			continue;
-		struct area *b = area_dup(a);
-
-		if (!b)
-			return -ENOMEM;
-		b->flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
-		area_insert_after(to, b, a);		/* rmap.c, R2 */
-	}
-	return 0;
-}
-
-int aspace_fork(struct aspace *from, struct aspace **out)
-{
-	struct aspace *to = aspace_create();
-	int err;
-
-	if (!to)
-		return -ENOMEM;
-	rwlock_unshared(&to->lock);
-	rwlock_write(&from->lock);
-	copy_layout(to, from);
-	err = fork_areas(from, to);
-	if (!err) {
-		err = pgtable_fork(from, to);
-		/* Before a fault of another thread can act on what is read-only now. */
-		tlb_flush(from, 0, USER_TOP);
-	}
-	rwlock_write_end(&from->lock);
-	if (err) {
-		aspace_unuse(to);
-		return err;
-	}
-	audit_space(from, "fork");
-	audit_space(to, "fork");
-	*out = to;
-	return 0;
-}
-
 /* --- brk ------------------------------------------------------------------- */
 
 static int brk_grow(struct aspace *as, u64 from, u64 to, u64 want, struct list *dead) MUST_HOLD(&as->lock)
 {
-	struct area like = { .as = as, .start = from, .end = to,
+	struct area like = { .start = from, .end = to,
 			     .flags = VM_READ | VM_WRITE | VM_MAY | VM_HEAP | as->def_flags };
 	struct area *a = area_find(as, from);
 	int err;
@@ -257,7 +192,10 @@ u64 aspace_brk(struct aspace *as, u64 want)
 	rwlock_write(&as->lock);
 	was = as->brk;
 	old = ALIGN_UP(was, PAGE_SIZE);
-	if (new > old || new < want) {
+	err = areas_own(as, &dead);
+	if (err) {
+		/* the break stays where it is */
+	} else if (new > old || new < want) {
 		err = brk_grow(as, old, new, want, &dead);
 		fill = !err && (as->def_flags & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
 	} else if (new < old) {

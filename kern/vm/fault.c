@@ -202,7 +202,7 @@ static int fault_anon(struct fault *f)
 
 	if (f->want != VM_WRITE)
 		return fault_zero(f);
-	if (f->area->end - f->area->start >= HUGE_SIZE && huge_wanted(f->area, f->va)) {
+	if (f->area->end - f->area->start >= HUGE_SIZE && huge_wanted(f->as, f->area, f->va)) {
 		int err = fault_huge(f);
 
 		if (err != FAULT_SMALL)
@@ -482,11 +482,13 @@ static bool gap_kept(const struct area *prev, u64 start)
 	return start - prev->end >= VM_STACK_GAP;
 }
 
-static int grow_stack(struct aspace *as, u64 va)
+static int grow_stack_locked(struct aspace *as, u64 va, struct list *dead) MUST_HOLD(&as->lock)
 {
-	GUARD_EXCL(&as->lock);
+	int err = areas_own(as, dead);
 	struct area *a = area_find(as, va);
 
+	if (err)
+		return err;
 	if (!a)
 		return -EFAULT;
 	if (a->start <= va)
@@ -498,6 +500,18 @@ static int grow_stack(struct aspace *as, u64 va)
 	area_set_range(a, va, a->end);
 	fault_note(TRACE_KIND_GROW, va);
 	return 0;
+}
+
+static int grow_stack(struct aspace *as, u64 va)
+{
+	struct list dead = LIST_INIT(dead);
+	int err;
+
+	rwlock_write(&as->lock);
+	err = grow_stack_locked(as, va, &dead);
+	rwlock_write_end(&as->lock);
+	area_free_list(&dead);
+	return err;
 }
 
 static int fault_fill(struct fault *f, bool *did_io)

@@ -87,16 +87,16 @@ void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct 
 	atomic64_inc(&huge_stats.split);
 }
 
-bool huge_area_capable(const struct area *a)
+bool huge_area_capable(const struct aspace *as, const struct area *a)
 {
-	return !a->obj && !(a->flags & (VM_SHARED | VM_NOHUGE)) && !huge_space_disabled(a->as);
+	return !a->obj && !(a->flags & (VM_SHARED | VM_NOHUGE)) && !huge_space_disabled(as);
 }
 
-bool huge_area_eligible(const struct area *a)
+bool huge_area_eligible(const struct aspace *as, const struct area *a)
 {
 	u32 mode = READ_ONCE(huge_policy.enabled);
 
-	if (!huge_area_capable(a))
+	if (!huge_area_capable(as, a))
 		return false;
 	return mode == HUGE_ALWAYS || (mode == HUGE_MADVISE && a->flags & VM_HUGE);
 }
@@ -106,11 +106,11 @@ void huge_space_disable(struct aspace *as, bool disable)
 	WRITE_ONCE(as->no_huge, disable);
 }
 
-bool huge_wanted(const struct area *a, u64 va)
+bool huge_wanted(const struct aspace *as, const struct area *a, u64 va)
 {
 	u64 base = huge_base(va);
 
-	return base >= a->start && base + HUGE_SIZE <= a->end && huge_area_eligible(a);
+	return base >= a->start && base + HUGE_SIZE <= a->end && huge_area_eligible(as, a);
 }
 
 bool huge_worth_reclaim(const struct area *a)

@@ -243,9 +243,8 @@ static int check_room(const struct image_body *b, struct aspace *as, u64 start, 
 	return 0;
 }
 
-static void fill_area(struct area *a, const struct image_area *ia, struct aspace *as, const struct vm_image_place *pl)
+static void fill_area(struct area *a, const struct image_area *ia, const struct vm_image_place *pl)
 {
-	a->as = as;
 	a->start = ia->start + pl->bias;
 	a->end = ia->end + pl->bias;
 	a->flags = ia->flags;
@@ -270,7 +269,7 @@ static int add_areas(const struct image_body *b, struct aspace *as, const struct
 			area_free_list(&fresh);
 			return -ENOMEM;
 		}
-		fill_area(a, &b->areas[i], as, pl);
+		fill_area(a, &b->areas[i], pl);
 		list_push_back(&fresh, &a->object_link);
 	}
 	GUARD_EXCL(&as->lock);

@@ -93,7 +93,7 @@ static struct area *next_region(struct aspace *as, u64 *va) MUST_HOLD(&as->lock)
 {
 	for (struct area *a = area_find(as, *va); a; a = area_next(a)) {
 		*va = ALIGN_UP(MAX(*va, a->start), HUGE_SIZE);
-		if (*va + HUGE_SIZE <= a->end && huge_wanted(a, *va))
+		if (*va + HUGE_SIZE <= a->end && huge_wanted(as, a, *va))
 			return a;
 	}
 	return NULL;

@@ -195,7 +195,9 @@ int aspace_unmap(struct aspace *as, u64 addr, u64 len)
 		return -EINVAL;
 	len = ALIGN_UP(len, PAGE_SIZE);
 	rwlock_write(&as->lock);
-	err = map_remove(as, addr, addr + len, &dead);
+	err = areas_own(as, &dead);
+	if (!err)
+		err = map_remove(as, addr, addr + len, &dead);
 	rwlock_write_end(&as->lock);
 	area_free_list(&dead);
 	return err;
@@ -317,7 +319,7 @@ static void map_populate(struct aspace *as, u64 addr, u64 len, const struct map_
 i64 aspace_map(struct aspace *as, const struct map_request *rq)
 {
 	struct list dead = LIST_INIT(dead);
-	struct area like = { .as = as, .obj = rq->obj, .off = rq->off, .file_end = rq->file_end, .file = rq->file };
+	struct area like = { .obj = rq->obj, .off = rq->off, .file_end = rq->file_end, .file = rq->file };
 	u64 len = ALIGN_UP(rq->len, PAGE_SIZE);
 	i64 addr;
 
@@ -329,7 +331,9 @@ i64 aspace_map(struct aspace *as, const struct map_request *rq)
 		return -EINVAL;
 	rwlock_write(&as->lock);
 	like.flags = map_flags(rq) | as->def_flags;
-	addr = map_place(as, rq, len);
+	addr = areas_own(as, &dead);
+	if (!addr)
+		addr = map_place(as, rq, len);
 	if (addr >= 0) {
 		like.start = (u64)addr;
 		like.end = like.start + len;
@@ -495,7 +499,9 @@ int aspace_protect(struct aspace *as, u64 addr, u64 len, u32 prot, bool growsdow
 	if (!len || addr + len < addr || addr + len > USER_TOP)
 		return -ENOMEM;
 	rwlock_write(&as->lock);
-	err = protect_locked(as, addr, addr + len, prot, growsdown, &dead);
+	err = areas_own(as, &dead);
+	if (!err)
+		err = protect_locked(as, addr, addr + len, prot, growsdown, &dead);
 	rwlock_write_end(&as->lock);
 	area_free_list(&dead);
 	return err;

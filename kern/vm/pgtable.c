@@ -44,11 +44,6 @@ spinlock_t *pgtable_share_lock(struct page *leaf)
 	return &share_locks[page_to_pfn(leaf).v % SHARE_LOCKS];
 }
 
-static void tables_add(struct aspace *as, i64 n)
-{
-	atomic64_set(&as->table_pages, atomic64_read(&as->table_pages) + n);
-}
-
 pte_t *pgtable_dir_slot(struct aspace *as, u64 va, struct page **pd)
 {
 	struct page *t = pfn_to_page(as->root);
@@ -92,8 +87,7 @@ pte_t pgtable_lookup_entry(struct aspace *as, u64 va, u32 *level)
 	return *level ? *dir : *leaf_slot(pte_page(*dir), va);
 }
 
-/* First live entry at or after i: its index, or TABLE_ENTRIES. */
-static u32 next_live(struct page *t, u32 i)
+u32 pgtable_next_live(struct page *t, u32 i)
 {
 	const pte_t *e = table_entries(t);
 
@@ -112,8 +106,7 @@ static u32 next_live(struct page *t, u32 i)
 	return TABLE_ENTRIES;
 }
 
-/* First live entry of stop_level at or after *va. */
-static pte_t *next_entry(struct aspace *as, u64 *va, u64 end, u32 stop_level)
+pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 stop_level)
 {
 	u64 at = *va;
 
@@ -126,7 +119,7 @@ static pte_t *next_entry(struct aspace *as, u64 *va, u64 end, u32 stop_level)
 			pte_t *e = &table_entries(t)[i];
 
 			if (!pte_live(*e)) {
-				u32 next = next_live(t, i);
+				u32 next = pgtable_next_live(t, i);
 
 				at = ALIGN_DOWN(at, size) + (u64)(next - i) * size;
 				if (next == TABLE_ENTRIES || at >= end)
@@ -147,7 +140,7 @@ struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 {
 	pte_t *dir;
 
-	while ((dir = next_entry(as, va, end, 1)) != NULL) {
+	while ((dir = pgtable_next_entry(as, va, end, 1)) != NULL) {
 		if (!pte_huge(*dir))
 			return pte_page(*dir);
 		*va = huge_base(*va) + HUGE_SIZE;
@@ -157,7 +150,7 @@ struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 
 pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end)
 {
-	return next_entry(as, va, end, 1);
+	return pgtable_next_entry(as, va, end, 1);
 }
 
 /* --- entries ------------------------------------------------------------- */
@@ -507,197 +500,11 @@ void pgtable_destroy(struct aspace *as)
 	struct page *root = pfn_to_page(as->root);
 	pte_t *e = table_entries(root);
 
-	for (u32 i = 0; (i = next_live(root, i)) < TABLE_ENTRIES / 2; i++) {
+	for (u32 i = 0; (i = pgtable_next_live(root, i)) < TABLE_ENTRIES / 2; i++) {
 		table_destroy(pte_page(e[i]), 2);
 		e[i].v = 0;
 	}
 	root->used = 0;
 	as->rss = as->nhuge = 0;
 	atomic64_set(&as->table_pages, 1);
-}
-
-/* --- fork ---------------------------------------------------------------- */
-
-/* The directory (level 1 table) of va in a space that only rmap can look at: tables are linked under the lock. */
-static struct page *directory_for_fork(struct aspace *to, u64 va)
-{
-	struct page *t = pfn_to_page(to->root);
-
-	for (u32 level = 3; level > 1; level--) {
-		pte_t *slot = &table_entries(t)[mmu_index(va, level)];
-
-		if (!pte_live(*slot)) {
-			struct page *fresh = pgtable_table_alloc();
-
-			if (!fresh)
-				return NULL;
-			GUARD_SPIN(&to->pgt_lock);
-			pgtable_link(to, t, slot, fresh);
-		}
-		t = pte_page(*slot);
-	}
-	return t;
-}
-
-static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from->lock)
-{
-	if (likely(!from->nofork))
-		return true;
-	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
-		if (a->flags & (VM_DONTFORK | VM_WIPEFORK))
-			return false;
-	return true;
-}
-
-/* One of a directory's entries gets an owner more.  False: an empty table, which nobody inherits. */
-static ALWAYS_INLINE bool share_entry(pte_t e)
-{
-	struct page *pg = pte_page(e);
-
-	if (pte_huge(e)) {
-		if (unlikely(!block_try_get(pg)))
-			block_get(pg);
-		return true;
-	}
-	if (!pg->used)
-		return false;
-	page_get(pg);
-	return true;
-}
-
-/* All entries of a directory: the common case, in one tight loop.  How many. */
-static NOINLINE u32 share_all(struct page *pd, struct page *kid)
-{
-	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	u32 n = 0;
-
-	for (u64 groups = table_groups(pd); groups; groups &= groups - 1) {
-		u32 first = group_first(groups);
-
-		for (u32 i = first; i < first + TABLE_GROUP; i++) {
-			pte_t e = { mine[i].v & ~PTE_WRITE };
-
-			if (!pte_live(e) || !share_entry(e))
-				continue;
-			WRITE_ONCE(mine[i].v, e.v);
-			WRITE_ONCE(its[i].v, e.v);
-			n++;
-		}
-	}
-	kid->index = pd->index;
-	return n;
-}
-
-/* Those that the child inherits whole. */
-static u32 share_some(struct aspace *from, struct page *pd, struct page *kid, u64 base) MUST_HOLD(&from->lock)
-{
-	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	u32 n = 0;
-
-	for (u32 i = 0; (i = next_live(pd, i)) < TABLE_ENTRIES; i++) {
-		pte_t e = { mine[i].v & ~PTE_WRITE };
-
-		if (!leaf_inherited_whole(from, base + i * HUGE_SIZE) || !share_entry(e))
-			continue;
-		if (pte_huge(e))
-			leaf_count(kid)->n[pte_kind(e)]++;
-		WRITE_ONCE(mine[i].v, e.v);
-		WRITE_ONCE(its[i].v, e.v);
-		n++;
-	}
-	return n;
-}
-
-/*
- * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
- * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
- */
-static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
-{
-	GUARD_SPIN(&from->pgt_lock);
-	spin_lock_nested(&to->pgt_lock);
-	u32 n = likely(!from->nofork) ? share_all(pd, kid) : share_some(from, pd, kid, base);
-
-	kid->private = pd->private;
-	kid->used += n;
-	u32 huge = huge_entries(kid);
-
-	to->nhuge += huge;
-	tables_add(to, n - huge);
-	stat_add(STAT_TABLE_SHARED, n - huge);
-	spin_unlock(&to->pgt_lock);
-}
-
-static void fork_copy_area(struct aspace *from, struct page *old, struct aspace *to, struct page *leaf, u64 start, u64 end)
-{
-	for (u64 va = start; va < end; va += PAGE_SIZE) {
-		pte_t *slot = leaf_slot(old, va), e = *slot;
-
-		if (!pte_live(e))
-			continue;
-		if (pte_writable(e) && !pte_is_shared(e)) {
-			bits_clear(&slot->v, PTE_WRITE);
-			e.v &= ~PTE_WRITE;
-		}
-		if (pte_owns(e))
-			page_get(pte_page(e));
-		leaf_set(to, leaf, va, e);
-	}
-}
-
-/* A leaf with areas that the child does not inherit: entry by entry. */
-static int fork_copy(struct aspace *from, struct aspace *to, u64 base) MUST_HOLD(&from->lock)
-{
-	struct page *old, *leaf;
-	int err = pgtable_leaf_for_write(to, base, &leaf);
-
-	if (err)
-		return err;
-	spin_unlock(&to->pgt_lock);
-	err = pgtable_leaf_for_write(from, base, &old);
-	if (err)
-		return err;
-	/* Both at once, so that rmap, which visits the parent first, misses no copy.  Only fork nests these. */
-	spin_lock_nested(&to->pgt_lock);
-	for (struct area *a = area_find(from, base); a && a->start < base + HUGE_SIZE; a = area_next(a))
-		if (!(a->flags & (VM_DONTFORK | VM_WIPEFORK)))
-			fork_copy_area(from, old, to, leaf, MAX(a->start, base), MIN(a->end, base + HUGE_SIZE));
-	spin_unlock(&to->pgt_lock);
-	spin_unlock(&from->pgt_lock);
-	return 0;
-}
-
-/* The leaves that share_directory() left out. */
-static int copy_mixed_leaves(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock)
-{
-	struct page *leaf;
-	int err = 0;
-
-	for (u64 va = 0; !err && (leaf = pgtable_next_leaf(from, &va, USER_TOP)) != NULL;) {
-		u64 base = ALIGN_DOWN(va, HUGE_SIZE);
-
-		if (leaf->used && !leaf_inherited_whole(from, base))
-			err = fork_copy(from, to, base);
-		va = base + HUGE_SIZE;
-	}
-	return err;
-}
-
-int pgtable_fork(struct aspace *from, struct aspace *to)
-{
-	u64 size = mmu_level_size(2);
-	pte_t *pd;
-
-	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
-	for (u64 va = 0; (pd = next_entry(from, &va, USER_TOP, 2)) != NULL; va = ALIGN_DOWN(va, size) + size) {
-		struct page *kid = directory_for_fork(to, va);
-
-		if (!kid)
-			return -ENOMEM;
-		share_directory(from, pte_page(*pd), to, kid, ALIGN_DOWN(va, size));
-	}
-	if (from->nofork && copy_mixed_leaves(from, to))
-		return -ENOMEM;
-	to->rss = to->peak_rss = from->rss;
-	return 0;
 }

@@ -285,7 +285,9 @@ i64 aspace_remap(struct aspace *as, u64 old, u64 old_len, u64 new_len, u32 flags
 		return -ENOMEM;
 	list_init(&r.dead);
 	rwlock_write(&r.as->lock);
-	ret = remap_locked(&r);
+	ret = areas_own(r.as, &r.dead);
+	if (!ret)
+		ret = remap_locked(&r);
 	rwlock_write_end(&r.as->lock);
 	area_free_list(&r.dead);
 	if (ret >= 0 && r.fill_len)

@@ -5,16 +5,18 @@
  * R1  The caller holds obj->lock exclusive.  No area can then join, leave or move
  *     (area.c, inv. A3) and no fault of this object can be between its look at
  *     the cache and its entry.  No as->lock is needed: as->pgt_lock guards the
- *     entries, and the tables of a space with a linked area are not freed.
- * R2  obj->areas holds a forked space's areas behind its parent's, and fork links
- *     the area before it shares or copies entries: a copy made behind our back is
+ *     entries.  The spaces that have an area are those of its set, under the set's lock:
+ *     the tables of a space in a set are not freed.
+ * R2  obj->areas, and the list of a set, hold a forked space behind its parent, and fork
+ *     links it before it shares or copies entries: a copy made behind our back is
  *     made from a parent already cleared, or is found when we come to the child.
  * R3  An entry of a leaf table that is SHARED is cleared in place, for all its
  *     sharers: their areas are the same there, since a space unshares a table
  *     before it changes what lies under it.  The share lock keeps unsharing out.
  * R4  Frames found in a shared table may be in the TLB of spaces that we have not
  *     visited yet, or whose entry we found gone: a frame is dropped only after
- *     all mappers of the object have been flushed.
+ *     all mappers of the object have been flushed.  A space that left its set in the
+ *     meantime is in no TLB (areaset.c, inv. A8).
  */
 #include <base/bitmap.h>
 
@@ -53,6 +55,15 @@ static struct list *mappers(struct vm_object *obj) NO_LOCK_ANALYSIS
 	return &obj->areas;
 }
 
+static void flush_set(struct area_set *set, u64 start, u64 end)
+{
+	struct aspace *as;
+
+	GUARD_SPIN(&set->lock);
+	list_for_each(as, &set->spaces, set_link)
+		tlb_flush(as, start, end);
+}
+
 static void flush_mappers(struct rmap *r)
 {
 	struct area *a;
@@ -60,7 +71,7 @@ static void flush_mappers(struct rmap *r)
 
 	list_for_each(a, mappers(r->obj), object_link)
 		if (area_window(a, r->first, r->last, &start, &end))
-			tlb_flush(a->as, start, end);
+			flush_set(a->set, start, end);
 	for (u32 i = 0; i < r->npages; i++)
 		page_put(r->pages[i]);
 	if (r->block)
@@ -132,6 +143,32 @@ static u64 rmap_some(struct rmap *r, struct aspace *as, u64 va, u64 end)
 	return end;
 }
 
+/* Where a full batch interrupted the walk of a set. */
+struct rmap_place {
+	u64 id;			/* of the space; 0: begin with the first */
+	u64 va;
+};
+
+/* True: the batch is full; p says where to go on. */
+static bool rmap_set(struct rmap *r, struct area_set *set, struct rmap_place *p, u64 start, u64 end)
+{
+	bool found = !p->id;
+	struct aspace *as;
+
+	GUARD_SPIN(&set->lock);
+	list_for_each(as, &set->spaces, set_link) {
+		if (!found && as->id != p->id)
+			continue;
+		p->va = rmap_some(r, as, found ? start : p->va, end);
+		p->id = as->id;
+		if (rmap_full(r))
+			return true;
+		found = true;
+	}
+	p->id = 0;
+	return !found;		/* it left: once more from the beginning, where nothing is to be found a second time */
+}
+
 void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const struct page *only)
 {
 	struct rmap r = { .obj = obj, .first = first, .last = last, .cows = cows, .only = only };
@@ -144,11 +181,11 @@ void rmap_unmap(struct vm_object *obj, u64 first, u64 last, bool cows, const str
 		/* Pages past file_end are the mapper's own: no truncate reaches them. */
 		if (a->file_end)
 			end = MIN(end, a->file_end & PAGE_MASK);
-		while (va < end) {
-			va = rmap_some(&r, a->as, va, end);
+		struct rmap_place p = { .id = 0 };
+
+		while (va < end && rmap_set(&r, a->set, &p, va, end))
 			if (rmap_full(&r))
 				flush_mappers(&r);
-		}
 	}
 	if (r.cleared)
 		flush_mappers(&r);

@@ -104,6 +104,11 @@ static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t
 
 extern struct page *vm_zero_page;
 
+static inline void tables_add(struct aspace *as, i64 n)
+{
+	atomic64_set(&as->table_pages, atomic64_read(&as->table_pages) + n);
+}
+
 /* pgtable.c, table.c: all with as->pgt_lock held unless said otherwise. */
 void pgtable_init(void);
 MUST_USE struct page *pgtable_table_alloc(void);		/* no lock; zeroed, one user */
@@ -130,6 +135,8 @@ MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd
  * address it covers in range; NULL: none.
  */
 pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end);
+pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 level);	/* the same of any level above the leaves */
+u32 pgtable_next_live(struct page *t, u32 i);			/* index of t's first live entry at or after i, or TABLE_ENTRIES */
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);	/* as next_dir: leaf tables alone */
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e);		/* was absent */
 /* Sets those of n consecutive entries that are live in e; their slots are absent. */
@@ -143,7 +150,6 @@ MUST_USE bool pgtable_detach_leaf(struct gather *g, u64 va);
 /* No lock, after the flush: one user less; the last one's leaf drops the frames its entries own. */
 void pgtable_leaf_drop(struct page *leaf);
 void pgtable_destroy(struct aspace *as);			/* no lock: nobody runs in or looks at as any more */
-MUST_USE int pgtable_fork(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock);	/* no pgt_lock; from->lock exclusive */
 spinlock_t *pgtable_share_lock(struct page *leaf);
 /* A leaf leaves its directory, counted out of as; pd stays, perhaps empty.  Flush, then pgtable_leaf_drop(). */
 void pgtable_unlink_leaf(struct aspace *as, struct page *pd, pte_t *slot);
@@ -168,7 +174,7 @@ void huge_init(void);
 void huge_count(struct aspace *as, struct page *pd, enum pte_kind kind, i64 n);
 /* Puts the empty table t in the entry's place, filled with what it said. */
 void huge_split(struct aspace *as, struct page *pd, pte_t *slot, u64 va, struct page *t);
-bool huge_wanted(const struct area *a, u64 va);		/* no lock but as->lock: may va's 2 MiB become one entry? */
+bool huge_wanted(const struct aspace *as, const struct area *a, u64 va);		/* no lock but as->lock: may va's 2 MiB become one entry? */
 bool huge_worth_reclaim(const struct area *a);		/* is a block worth reclaiming for? */
 bool huge_is_at(struct aspace *as, u64 va);		/* takes pgt_lock */
 /*
@@ -193,12 +199,15 @@ struct area *area_next(struct area *a);
 struct area *area_prev(struct area *a);
 struct area *area_alloc(void);					/* NULL: no memory */
 struct area *area_dup(const struct area *a);			/* unlinked, with its own references; NULL */
+void area_copy(struct area *b, const struct area *a);		/* the same into b, whose content is nothing yet */
+void area_link_after(struct area *a, struct area *origin);	/* onto its object's list, if it has one; NULL: at the end */
 void area_insert(struct aspace *as, struct area *a) MUST_HOLD(&as->lock);		/* linked everywhere, counted */
 void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj) MUST_HOLD(&as->lock);	/* each is anonymous or of obj */
 void area_insert_after(struct aspace *as, struct area *a, struct area *origin) MUST_HOLD(&as->lock);	/* fork: behind origin in the object's list */
 /* Out of the tree and the object's list, onto dead. */
 void area_unlink(struct area *a, struct list *dead);
-void area_unlink_all(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock);
+void area_unlink_all(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock);	/* as dies: out of its set, perhaps the last */
+void area_unlink_tree(const struct rb_tree *areas, struct list *dead);
 void area_free_list(struct list *dead);				/* no lock held: drops what they hold */
 void area_split(struct area *a, u64 at, struct area *upper);	/* upper: an area_dup of a */
 void area_merge(struct area *a, struct area *b, struct list *dead);	/* a swallows its right neighbour */
@@ -213,6 +222,27 @@ u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up) MUST_H
 u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap */
 bool area_covers(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* no hole */
 void area_hole_made(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);	/* for the gap search's hint */
+
+/* aspace.c: aspace_create() as a member of set; NULL: of one of its own. */
+MUST_USE struct aspace *space_create(struct area_set *set);
+
+/* areaset.c: the spaces that share one tree of areas.  aspace_create() and fork make each space a member of one. */
+struct area_set {
+	spinlock_t lock;			/* rank AREA_SET */
+	u32 nspaces;				/* lock to change; inv. A7 when it may be read without */
+	struct list spaces GUARDED_BY(&lock);	/* aspace.set_link; parents before their children */
+};
+void area_set_init(void);
+MUST_USE struct area_set *area_set_create(void);		/* no space in it yet; NULL: no memory */
+void area_set_join(struct area_set *set, struct aspace *as);
+void area_set_inherit(struct aspace *to, const struct aspace *from) MUST_HOLD(&from->lock);	/* what a new member sees: tree and sums */
+void area_set_leave(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock);
+MUST_USE int areas_copy(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock);
+/* Before any change of an area: as is the only one to see its areas.  Pointers to areas are void.  -ENOMEM: nothing changed. */
+MUST_USE static inline int areas_own(struct aspace *as, struct list *dead) MUST_HOLD(&as->lock)
+{
+	return likely(READ_ONCE(as->set->nspaces) == 1) ? 0 : areas_copy(as, dead);
+}
 
 /* Splits at the edges and sets flags in the whole range; merges.  -ENOMEM: nothing changed. */
 MUST_USE int area_change_flags(struct aspace *as, u64 start, u64 end, u32 set, u32 clear, struct list *dead) MUST_HOLD(&as->lock);

@@ -195,7 +195,7 @@ static const char *audit_areas(struct aspace *as)
 	for (struct area *a = rb_entry(rb_first(&as->areas), struct area, node); a; a = area_next(a)) {
 		u64 p = (a->end - a->start) >> PAGE_SHIFT;
 
-		if (a->start < end || a->start >= a->end || a->as != as)
+		if (a->start < end || a->start >= a->end || a->set != as->set)
 			FAIL("area %#lx-%#lx is out of order", a->start, a->end);
 		if (a->obj && list_empty(&a->object_link))
 			FAIL("area %#lx-%#lx is not on its object's list", a->start, a->end);
@@ -209,6 +209,24 @@ static const char *audit_areas(struct aspace *as)
 	if (n != as->nareas || pages != as->total_pages || data != as->data_pages || locked != as->locked_pages ||
 	    nofork != as->nofork)
 		FAIL("area sums differ: %lu/%lu areas, %lu/%lu pages", n, as->nareas, pages, as->total_pages);
+	return NULL;
+}
+
+/* Inv. A6 of kern/vm/areaset.c: the members are those that say so, and have one tree. */
+static const char *audit_set(struct aspace *as, struct aspace **all, u32 n)
+{
+	u32 members = 0, listed = 0;
+	struct aspace *other;
+
+	for (u32 i = 0; i < n; i++)
+		members += all[i] && all[i]->set == as->set;
+	list_for_each(other, &as->set->spaces, set_link) {
+		listed++;
+		if (other->set != as->set || other->areas.root != as->areas.root || other->nareas != as->nareas)
+			FAIL("space %lu shares a set with %lu, but not its areas", as->id, other->id);
+	}
+	if (members != as->set->nspaces || listed != members)
+		FAIL("set of space %lu: %u members, %u listed, says %u", as->id, members, listed, as->set->nspaces);
 	return NULL;
 }
 
@@ -280,7 +298,7 @@ const char *audit_all(struct aspace **as, u32 nas, struct vm_object **obj, u32 n
 			(void)own(image[i]);
 	for (u32 i = 0; i < nas && !err; i++)
 		if (as[i])
-			err = audit_space(as[i]);
+			err = audit_set(as[i], as, nas) ?: audit_space(as[i]);
 	for (u32 i = 0; i < nobj && !err; i++)
 		err = audit_object(obj[i]);
 	if (!err)

@@ -17,7 +17,7 @@ struct page *images[FILES * BIG_PAGES];
 u64 round_seed, step;
 bool verbose, count_owners;
 char doing[256];
-u32 stamp;
+u32 stamp, area_forks;
 static u64 base_objects;
 
 /* --- choice --------------------------------------------------------------------- */
@@ -139,6 +139,8 @@ void model_round_end(void)
 	if (verbose)
 		printf("# 2 MiB entries: %ld by faults, %ld by collapse, %ld split; %ld refused\n", huge_stats.fault_alloc.v,
 		       huge_stats.collapse.v, huge_stats.split.v, huge_stats.fault_fallback.v);
+	if (verbose)
+		printf("# %u forks shared the areas\n", area_forks);
 	if (verbose)
 		printf("# exec: %lu, %lu images mapped, %lu files without, %lu pages at once\n", exec_stats.done, exec_stats.mapped,
 		       exec_stats.plain, exec_stats.pages);

@@ -19,6 +19,8 @@ void op_fork(u32 s)
 	if (fails && err == -ENOMEM)
 		return;
 	EXPECT(err, 0);
+	EXPECT(space[kid]->set == space[s]->set, !space[s]->locked_pages && !space[s]->nofork);
+	area_forks += space[kid]->set == space[s]->set;
 	program[kid] = program[s];
 	memcpy(ref.page[kid], ref.page[s], sizeof(ref.page[s]));
 	for (u32 i = 0; i < PAGES; i++) {

@@ -15,6 +15,7 @@ enum stat {
 	STAT_IMAGE_BUILT,		/* exec images made */
 	STAT_IMAGE_MAPPED,		/* programs entered from one */
 	STAT_TABLE_SHARED,		/* leaf tables that fork shared */
+	STAT_AREAS_COPIED,		/* sets of areas that a space copied before it changed one */
 	STAT_TABLE_COPIED,		/* shared leaf tables that a write copied */
 	STAT_TABLE_TAKEN,		/* shared leaf tables whose other user had gone */
 	STAT_IRQ_TIMER,

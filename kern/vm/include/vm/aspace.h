@@ -37,11 +37,12 @@
 #define VM_MAY	     (VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
 
 struct vm_image;
+struct area_set;
 
 struct area {
 	struct rb_node node;
 	struct list object_link;	/* obj->areas */
-	struct aspace *as;
+	struct area_set *set;		/* the spaces that have it (areaset.c).  As start and end */
 	u64 start, end;			/* page-aligned, [start, end) */
 	u64 sub_low, sub_end, sub_gap;	/* of the subtree, while the space is indexed (gap.c, inv. A5).  lock exclusive */
 	u32 flags;			/* VM_* */
@@ -55,6 +56,8 @@ struct area {
 struct aspace {
 	rwlock_t lock;			/* rank ASPACE */
 	struct rb_tree areas GUARDED_BY(&lock);
+	struct area_set *set;		/* spaces with the same areas, until one changes them.  lock exclusive to change */
+	struct list set_link;		/* under the set's lock */
 	struct area *last_hit;		/* cache: guarded by lock exclusive, or any when valid under shared */
 	u64 gen GUARDED_BY(&lock);
 	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (gap.c, inv. A4).  lock exclusive */

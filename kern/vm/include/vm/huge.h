@@ -33,9 +33,9 @@ struct huge_stats {
 extern struct huge_stats huge_stats;
 
 void huge_start(void);				/* boot: the background collapse */
-/* May this area have 2 MiB entries, by its kind, its advice, its space and the system? */
-bool huge_area_eligible(const struct area *a);
-bool huge_area_capable(const struct area *a);	/* whatever the system's mode is */
+/* May this area of as have 2 MiB entries, by its kind, its advice, its space and the system? */
+bool huge_area_eligible(const struct aspace *as, const struct area *a);
+bool huge_area_capable(const struct aspace *as, const struct area *a);	/* whatever the system's mode is */
 /* PR_SET_THP_DISABLE: none for this space and what it forks and executes. */
 void huge_space_disable(struct aspace *as, bool disable);
 static inline bool huge_space_disabled(const struct aspace *as) { return READ_ONCE(as->no_huge); }
