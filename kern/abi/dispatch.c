@@ -35,7 +35,7 @@ const char *syscall_name(u32 nr)
 	return syscall_strings + syscall_infos[nr].name;
 }
 
-static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
+static NOINLINE i64 dispatch_told(struct task *self, struct trapframe *tf)
 {
 	bool wanted, told = self->watched & WATCH_STRACE;
 	u64 started;
@@ -61,6 +61,26 @@ static NOINLINE i64 dispatch_watched(struct task *self, struct trapframe *tf)
 	return (i64)tf->rax;
 }
 
+/*
+ * A span and nothing else, the case of most traced calls, keeps nothing in registers over the calls but the result.
+ * WATCH_SPANS says that the group is recorded.
+ */
+static NOINLINE i64 dispatch_watched(struct trapframe *tf, u32 nr)
+{
+	struct task *self = task_current();
+	i64 ret;
+
+	if (self->watched != WATCH_SPANS)
+		return dispatch_told(self, tf);
+	trace_record(TRACE_SYSCALL_CALL << 2 | TRACE_BEGIN, nr, tf->rdi);
+	self = task_current();
+	tf = task_frame(self);
+	nr = (u32)self->syscall_nr;
+	ret = likely(nr < SYSCALL_COUNT) ? syscall_table[nr](self, tf) : syscall_absent(self, tf);
+	trace_record(TRACE_SYSCALL_CALL << 2 | TRACE_END, (u64)ret, 0);
+	return ret;
+}
+
 i64 syscall_dispatch(struct trapframe *tf, u32 nr)
 {
 	struct task *self = task_current();
@@ -69,7 +89,7 @@ i64 syscall_dispatch(struct trapframe *tf, u32 nr)
 
 	self->syscall_nr = nr;
 	if (unlikely(READ_ONCE(self->thread.flags) & (TF_TRACE | TF_SPANS)))
-		ret = dispatch_watched(self, tf);
+		ret = dispatch_watched(tf, nr);
 	else if (likely(nr < SYSCALL_COUNT))
 		ret = syscall_table[nr](self, tf);
 	else

@@ -21,6 +21,7 @@
 
 #define RING_DEFAULT (1u << 20)		/* bytes per CPU */
 #define RING_LEAST   (16u << 10)
+#define RECORDS_MAX  (1u << (TRACE_LAP_SHIFT + 15))	/* more, and an old record could not be told from a new one */
 
 u32 trace_mask;
 static DEFINE_PER_CPU(struct trace_ring *, trace_ring);	/* const after trace_init() */
@@ -41,7 +42,7 @@ void trace_record(u32 event, u64 a0, u64 a1)
 	r->arg[0] = a0;
 	r->arg[1] = a1;
 	barrier();
-	r->lap = (u16)(i >> ring->shift);	/* last: the record is whole */
+	r->lap = (u16)(i >> TRACE_LAP_SHIFT);	/* last: the record is whole */
 }
 
 void trace_switch(u32 prev, u32 next, u32 state)
@@ -72,7 +73,7 @@ bool trace_peek(u32 cpu, u64 back, struct trace_record *out)
 		return false;
 	i = head - 1 - back;
 	*out = ring->record[i & ring->mask];
-	return out->lap == (u16)(i >> ring->shift);
+	return out->lap == (u16)(i >> TRACE_LAP_SHIFT);
 }
 
 const char *trace_event_name(u32 event)
@@ -102,7 +103,7 @@ static u64 wanted_records(const struct bootinfo *bi)
 	for (u32 i = 0; i < bi->nram; i++)
 		ram += bi->ram[i].end - bi->ram[i].start;
 	size = MAX(MIN(size, ram / 8 / cpu_count()), (u64)RING_LEAST);
-	while (n * 2 * sizeof(struct trace_record) <= size)
+	while (n * 2 * sizeof(struct trace_record) <= size && n < RECORDS_MAX)
 		n *= 2;
 	return n;
 }
@@ -113,7 +114,6 @@ static u64 ring_create(struct bootinfo *bi, u32 cpu, u64 records)
 	struct trace_ring *ring = mmu_phys_to_virt(pa);
 
 	ring->mask = records - 1;
-	ring->shift = (u32)__builtin_ctzll(records);
 	ring->cpu = cpu;
 	for (u64 i = 0; i < records; i++)
 		ring->record[i].lap = 0xffff;		/* none of lap 0 */

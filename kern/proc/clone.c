@@ -122,8 +122,10 @@ static struct task *task_alloc(const char *name)
 	t->timer_slack_ns = 50000;
 	t->syscall_nr = ~0ull;
 	t->start_ns = clock_mono_ns();
-	if (debug_on(DEBUG_TRACE | DEBUG_METRICS))
-		task_watch(t, WATCH_SPANS, true);	/* the calls are spans, or counted */
+	if (unlikely(trace_mask & TRACE_GROUP_SYSCALL))
+		task_watch(t, WATCH_SPANS, true);
+	if (debug_on(DEBUG_METRICS))
+		task_watch(t, WATCH_COUNTS, true);
 	return t;
 }
 

@@ -29,9 +29,9 @@ void task_watch(struct task *t, u8 watcher, bool on)
 	u8 left = on ? __atomic_or_fetch(&t->watched, watcher, __ATOMIC_SEQ_CST) :
 		       __atomic_and_fetch(&t->watched, (u8)~watcher, __ATOMIC_SEQ_CST);
 
-	if (left & WATCH_SPANS)
+	if (left & (WATCH_SPANS | WATCH_COUNTS))
 		bits_set(&t->thread.flags, TF_SPANS);
-	if (left & ~WATCH_SPANS)
+	if (left & (WATCH_STRACE | WATCH_PTRACE))
 		bits_set(&t->thread.flags, TF_TRACE);
 	else
 		bits_clear(&t->thread.flags, TF_TRACE);

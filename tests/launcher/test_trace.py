@@ -3,8 +3,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 
-from tap import BOOT_LIMIT, SAKER, case, equal, holds, scratch
+from tap import BOOT_LIMIT, SAKER, TOP, case, equal, holds, scratch
 
 
 def trace(*words, top=None):
@@ -139,3 +140,16 @@ def account():
     share = float(rows["sum"][-1].rstrip("%"))
     holds(97 <= share <= 103, f"the spans add up to {share} %")
     holds(int(rows["user mode"][-2]) > 10000 and int(rows["fork.vm"][-2]) > 1000, "rows")
+
+
+@case("trace: a record costs less than 40 instructions, with all that goes with it", only="saker")
+def cost():
+    sys.path.insert(0, os.path.join(TOP, "tools"))
+    from saker import bench_machine, trace_read
+    recorder = trace_read.Recorder()
+    plain = bench_machine.boot(TOP, "saker", ["getpid"], True)
+    traced = bench_machine.boot(TOP, "saker", ["getpid"], True, recorder=recorder, ring="16M")
+    recorder.finish()
+    equal((plain.failures, traced.failures, recorder.lost), ([], [], 0), "failures")
+    more = traced.rows["getpid"][0] - plain.rows["getpid"][0]
+    holds(20 < more / 2 < 40, f"two records: {more} instructions")

@@ -10,7 +10,7 @@ from . import bench_machine as machine, trace_read
 from .error import Fatal
 from .trace_spans import IDLE, Timeline
 
-RECORD = 32             # trace_record() and its call: 31 or 32 instructions
+RECORD = 27             # trace_record() and its call: 26 or 27 instructions
 PROBE = "getpid"
 BENCH = 1               # the benchmark is process 1
 RING = "16M"

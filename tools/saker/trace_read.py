@@ -10,6 +10,7 @@ import struct
 from .error import Fatal
 
 RECORD = struct.Struct("<QIHHQQ")     # tsc, tid, event << 2 | phase, lap, two words
+LAP_SHIFT = 9
 _HEAD = 64                            # struct trace_ring before its records
 _UNSURE = 256                         # records at the head that may be half written
 INSTANT, BEGIN, END = 0, 1, 2
@@ -21,7 +22,6 @@ class Ring:
     def __init__(self, outbox, at, cpu):
         self.head = outbox.ram[at:at + 16].cast("Q")
         self.slots = self.head[1] + 1
-        self.shift = self.slots.bit_length() - 1
         start = at + _HEAD
         self.memory = outbox.ram[start:start + self.slots * RECORD.size]
         self.cpu = cpu
@@ -36,7 +36,7 @@ class Ring:
     def _complete(self, start, head):
         """The end of what is whole: a slot may be taken and not filled yet."""
         for index in range(max(start, head - _UNSURE), head):
-            if self._lap(index) != (index >> self.shift) & 0xFFFF:
+            if self._lap(index) != (index >> LAP_SHIFT) & 0xFFFF:
                 return index
         return head
 
@@ -63,7 +63,7 @@ class Ring:
     def records(self):
         for first, data in self.chunks:
             for index, record in enumerate(RECORD.iter_unpack(data), first):
-                if record[3] == (index >> self.shift) & 0xFFFF:
+                if record[3] == (index >> LAP_SHIFT) & 0xFFFF:
                     yield record
 
 

@@ -45,10 +45,10 @@ static inline void cpu_idle_wait(void) { __asm__ volatile("sti; hlt" ::: "memory
 NORETURN void cpu_halt_forever(void);
 static inline u64 cpu_cycles(void)
 {
-	u32 lo, hi;
+	u64 lo, hi;				/* the upper halves are zero */
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return lo | (u64)hi << 32;
+	return lo | hi << 32;
 }
 /* *p += n, returns the old value; atomic towards interrupts of this CPU, not towards other CPUs. */
 static inline u64 cpu_local_fetch_add(u64 *p, u64 n)

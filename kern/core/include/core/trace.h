@@ -19,20 +19,24 @@ struct crash_report;
 #define TRACE_BEGIN   1u
 #define TRACE_END     2u
 
-/* Layout known to tools/saker/trace_read.py. */
+/*
+ * Layout known to tools/saker/trace_read.py.  lap is the record's number shifted by a constant, as the ring's size
+ * is a load and a shift more; a ring holds 2^9 records or more, so it changes each time round.
+ */
+#define TRACE_LAP_SHIFT 9u
+
 struct trace_record {
 	u64 tsc;
 	u32 tid;		/* of the running thread: Linux's; workers from TRACE_WORKER_TID; 0: idle, boot */
 	u16 event;		/* enum trace_event << 2 | TRACE_INSTANT, BEGIN or END */
-	u16 lap;		/* how often the ring had been filled: tells an old record from a new one */
+	u16 lap;		/* bits of its number: tells an old record of the slot from a new one */
 	u64 arg[2];
 };
 
 struct trace_ring {
 	u64 head;		/* records begun so far; written by its own CPU only */
 	u64 mask;		/* records - 1 */
-	u32 shift;		/* log2(records) */
-	u32 cpu;
+	u64 cpu;
 	u64 pad[5];
 	struct trace_record record[];
 };

@@ -31,10 +31,11 @@ struct user_counts;
 struct session { refcount_t refs; u32 sid; struct process *leader; void *tty; struct list groups; };
 struct pgroup { refcount_t refs; u32 pgid; struct session *session; struct list members, link; };
 
-/* task.watched: by strace (abi), by a tracer, by debug=trace (calls are spans). */
+/* task.watched: by strace (abi), by a tracer, by debug=trace (calls are spans; the group is on), by debug=metrics. */
 #define WATCH_STRACE 1u
 #define WATCH_PTRACE 2u
 #define WATCH_SPANS  4u
+#define WATCH_COUNTS 8u
 /* task.stop_work: a group stop is under way and this thread has not stopped yet; it counts in process.stopping; a ptrace
  * trap is due; a seized thread is to tell of a change of its group's stop. */
 #define STOP_GROUP   1u
