@@ -5,9 +5,6 @@
 
 void mem_free_boot_range(u64 start, u64 end) {}
 
-	CHECK_EQ(file_readdir(t_file(fd), &l.sink), -ENOENT);
-}
-
 /* Mounts. */
 static int t_mount(const char *at, const char *opts, u64 flags) { return vfs_mount(&tc, "src", at, "tmpfs", flags, opts); }
 

@@ -308,3 +308,5 @@ TEST(listing, removing_all_while_listing)
 	}
 	CHECK_EQ(t_rmdir("/d"), 0);
 	struct lister l = { .sink.emit = lister_emit, .room = 7 };
+	CHECK_EQ(file_readdir(t_file(fd), &l.sink), -ENOENT);
+}
