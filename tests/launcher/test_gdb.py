@@ -17,21 +17,34 @@ def free_port():
         return one.getsockname()[1]
 
 
-def session(commands, options=(), cmd=("sleep", "1000"), stop="sys_nanosleep"):
-    """gdb's output for commands, given where stop is called: the command is about to sleep.  And the program's."""
+def read_until(pipe, mark):
+    """What comes up to mark, the machine's own time limit at the latest."""
+    found = b""
+    while mark not in found:
+        piece = os.read(pipe.fileno(), 65536)
+        if not piece:
+            break
+        found += piece
+    return found
+
+
+def session(commands, options=(), cmd=("sleep", "1000"), stop="sys_nanosleep", until=None):
+    """gdb's output for commands, given where stop is called: the command is about to sleep.  And the program's:
+    what it wrote may still be on its way then, so until, if given, is waited for with the machine running again."""
     port = free_port()
     machine = subprocess.Popen(command(f"--gdb={port}", *options, cmd=cmd), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     words = [shutil.which("gdb") or "gdb", "-nx", "-batch", "-x", SCRIPT, ELF]
     for one in ("set pagination off", "set tcp connect-timeout 20", f"target remote 127.0.0.1:{port}",
-                f"hbreak {stop}", "continue", *commands, "kill"):
+                f"hbreak {stop}", "continue", *commands, "detach" if until else "kill"):
         words += ["-ex", one]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOOT_LIMIT,
                               check=False)
+        printed = read_until(machine.stdout, until) if until else b""
     finally:
         machine.kill()
-        printed, _ = machine.communicate()
+        machine.communicate()
     holds(f"{stop} (" in done.stdout, f"the breakpoint was hit: {done.stdout[-800:]} {done.stderr[-800:]}")
     return done.stdout + done.stderr, printed.decode()
 
@@ -66,9 +79,9 @@ def sleeper():
 @case("gdb: saker maps says what /proc/PID/maps says, saker ps what ps says", only="saker")
 def the_same():
     output, printed = session(["saker maps 2", "saker ps"], cmd=(
-        "sh", "-c", "cat /proc/$$/maps; echo; sleep 1000; :"))
+        "sh", "-c", "cat /proc/$$/maps; echo end; sleep 1000; :"), until=b"end\n")
     wanted = []
-    for line in printed.strip().splitlines():
+    for line in printed.splitlines()[:-1]:
         span, rights, offset, _, _, *name = line.split()
         start, end = (int(word, 16) for word in span.split("-"))
         if name and not name[0].startswith("["):
