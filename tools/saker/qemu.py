@@ -10,10 +10,14 @@ CONSOLE_FD, AGENT_FD, INITRD_FD, RAM_FD, MONITOR_FD, PORT_FD = 3, 4, 5, 6, 7, 8
 # The agent's port on a virtio console.  A port takes two queues, and port 0 is for a terminal.
 PORT = "saker.agent"
 PORT_DEVICES = {"microvm": ["-global", "virtio-mmio.force-legacy=false",
-                            "-device", "virtio-serial-device,id=saker,max_ports=2"]}
+                            "-device", "virtio-serial-device,id=saker,max_ports=2"],
+                "q35": ["-device", "virtio-serial-pci,id=saker,max_ports=2,disable-legacy=on"]}
 # What Debian's kernels have as modules.
 PORT_MODULES = {"microvm": ("drivers/virtio/virtio_ring", "drivers/virtio/virtio",
-                            "drivers/virtio/virtio_mmio", "drivers/char/virtio_console")}
+                            "drivers/virtio/virtio_mmio", "drivers/char/virtio_console"),
+                "q35": ("drivers/virtio/virtio_ring", "drivers/virtio/virtio",
+                        "drivers/virtio/virtio_pci_legacy_dev", "drivers/virtio/virtio_pci_modern_dev",
+                        "drivers/virtio/virtio_pci", "drivers/char/virtio_console")}
 
 
 def find_program(name):

@@ -134,4 +134,5 @@ void virtio_add(struct virtio_device *d)
 void virtio_init(void)
 {
 	virtio_mmio_init();
+	virtio_pci_init();
 }

@@ -77,3 +77,4 @@ static inline void virtio_check(struct virtio_device *d, struct virtq *q)
 }
 
 void virtio_mmio_init(void);
+void virtio_pci_init(void);
