@@ -94,6 +94,25 @@ def groups():
     holds("nonsense" in err and "exec" in err, err)
 
 
+@case("trace: virtio traffic, by device and queue", only="saker")
+def virtio():
+    with scratch() as top:
+        done = subprocess.run([SAKER, "trace", "--timeout", str(BOOT_LIMIT), "-e", "virtio", "-o", "t.json", "--",
+                               "sh", "-c", "cat; echo end"], cwd=top, input=b"x" * 300000, capture_output=True,
+                              timeout=BOOT_LIMIT + 30, check=False)
+        equal((done.returncode, len(done.stdout)), (0, 300004), "status and bytes of stdout")
+        events = load(os.path.join(top, "t.json"))["traceEvents"]
+    seen = [(event["name"], event["args"]) for event in events if event["ph"] == "i" and event["cat"] == "virtio"]
+    # Port 1 of the console receives by queue 4 and sends by queue 5: virtio 1.2, 5.3.2.
+    for name in ("add", "kick", "interrupt", "used"):
+        queues = {args["queue"] for what, args in seen if what == "virtio." + name and args["dev"] == 0}
+        holds({4} <= queues if name == "interrupt" else {4, 5} <= queues, f"virtio.{name}: queues {queues}")
+    received = sum(args["bytes"] for what, args in seen if what == "virtio.used" and args["queue"] == 4)
+    sent = sum(args["bytes"] for what, args in seen if what == "virtio.add" and args["queue"] == 5)
+    holds(received >= 200000, f"{received} bytes received")
+    holds(300000 <= sent <= 330000, f"{sent} bytes sent")
+
+
 @case("trace: a run that ends in a panic is recorded up to it", only="saker")
 def crash():
     with scratch() as top:

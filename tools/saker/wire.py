@@ -31,7 +31,7 @@ def u32(payload):
 
 
 class Reader:
-    """Cuts frames out of what the serial port delivers."""
+    """Cuts frames out of what a port delivers."""
 
     def __init__(self):
         self.buffer = bytearray()
