@@ -47,6 +47,8 @@ struct input {
 	bool	 eof;
 };
 
+#define LAUNCHER_MS 10000	/* that it has for it */
+
 static struct wire w = { .fd = -1 };
 static struct input input;
 static struct command cmd = { .pid = -1, .pty = -1, .in = -1, .out = { -1, -1 } };
@@ -477,5 +479,7 @@ int main(int argc, char **argv)
 		reap();
 	}
 	finish();
+	/* The launcher has the status and ends the machine; with --core it saves the memory first. */
+	poll(NULL, 0, LAUNCHER_MS);
 	machine_off();
 }

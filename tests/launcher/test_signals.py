@@ -23,7 +23,8 @@ def finish(child):
 
 
 # A builtin waits, not a child: a shell that learns of a child's death first would report it on stderr.
-TRAP = "trap 'echo {0}; exit 21' {0}; echo ready; read line; read line"
+# It waits for a second at a time: what comes between its look at the traps and its read() is seen at the next one.
+TRAP = "trap 'echo {0}; exit 21' {0}; echo ready; while :; do read -t 1 line; done"
 
 
 @case("signals: INT, TERM, HUP, USR1 and QUIT are the command's to handle")
