@@ -27,6 +27,7 @@
 #define CHUNK_SERIAL	2048	/* of the command's output in one frame */
 #define CHUNK_PORT	32768	/* as much as the port takes in one write */
 #define DRAIN_CHUNKS	((1 << 20) / CHUNK_SERIAL + 64)	/* the largest pipe, and the terminal */
+#define LAUNCHER_MS	10000	/* that the launcher has to end the machine */
 
 struct wire {
 	int	 fd;
@@ -46,8 +47,6 @@ struct input {
 	uint32_t owed;
 	bool	 eof;
 };
-
-#define LAUNCHER_MS 10000	/* that it has for it */
 
 static struct wire w = { .fd = -1 };
 static struct input input;
@@ -480,6 +479,7 @@ int main(int argc, char **argv)
 	}
 	finish();
 	/* The launcher has the status and ends the machine; with --core it saves the memory first. */
-	poll(NULL, 0, LAUNCHER_MS);
+	if (!w.dead)
+		poll(NULL, 0, LAUNCHER_MS);
 	machine_off();
 }

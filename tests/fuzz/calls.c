@@ -43,7 +43,7 @@
 enum kind { K_NONE, K_ANY, K_FD, K_DIRFD, K_SMALL, K_SIZE, K_PID, K_ID, K_MODE, K_SIG, K_ADDR, K_PATH,
 	    K_STRING, K_VECTOR, K_POINTER, K_SET };
 struct arg { unsigned char kind; unsigned char set; };
-struct call { short nr; const char *name; struct arg args[6]; };
+struct call { short nr; struct arg args[6]; };
 struct set { const long *values; unsigned n; };
 #include "calls.h"
 
@@ -212,7 +212,7 @@ static void call_once(struct random *r)
 		a[i] = argument(r, c->args[i]);
 	if (harmful(c, a) || (last(c) && below(r, 32)))
 		return;
-	/* A clone on this stack would return into it twice; threads of two kinds are there already. */
+	/* As fork: a thread on the stack of its maker would end both at once. */
 	if (c->nr == SYS_clone || c->nr == SYS_clone3 || c->nr == SYS_vfork) {
 		got = syscall(SYS_clone, a[0] & 0xff, 0, 0, 0, 0);
 		if (!got)

@@ -46,7 +46,7 @@ def table(path):
         args = ", ".join(
             f"{{ K_{KINDS.get(arg['kind'], 'ANY')}, {names.index(arg['set']) if 'set' in arg else 0} }}"
             for arg in call["args"])
-        lines.append(f"\t{{ {call['nr']}, \"{call['name']}\", {{ {args} }} }},")
+        lines.append(f"\t{{ {call['nr']}, {{ {args} }} }},\t/* {call['name']} */")
     lines.append("};")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -105,7 +105,8 @@ def core():
 @case("core: a run that ends well has one too, with the sleeping threads' stacks", only="saker")
 def healthy():
     with scratch() as top:
-        run("sh", "-c", "sleep 1000 & until grep -q '(sleep) S' /proc/$!/stat; do :; done; exec true", options=["--mem", "64M", "--core", top + "/core"]).check(0)
+        run("sh", "-c", "sleep 1000 & until grep -q '(sleep) S' /proc/$!/stat; do :; done; exec true",
+            options=["--mem", "64M", "--core", top + "/core"]).check(0)
         output = gdb(top + "/core", "saker crash", "saker ps", "saker bt 3")
     holds("the kernel has not panicked" in output, output)
     holds(re.search(r"^ +3 +3 +\d+ S +0 sleep$", output, re.M), output)

@@ -19,7 +19,7 @@
 
 struct virtio_device;
 
-/* Registers of a device.  At boot from one thread, but notify (any context) and irq_status (interrupt). */
+/* Registers of a device.  At boot from one thread, but notify (any context). */
 struct virtio_transport {
 	u8 (*status)(struct virtio_device *d);
 	void (*set_status)(struct virtio_device *d, u8 status);		/* 0 resets, and returns when that is done */
