@@ -39,9 +39,11 @@ check: setup all
 check-full: setup all
 	@./saker test --full
 
-# Hours: the long forms, the guest tests ten times over, the fuzzers for ten minutes each.
+# Hours: the long forms, a hundred million operations of the model, the guest tests ten times over, the fuzzers for
+# ten minutes each.
 soak: setup all
-	@SAKER_TEST_FULL=1 SAKER_TEST_REPEAT=10 SAKER_FUZZ_SECONDS=600 ./saker test host model fuzz guest stress
+	@SAKER_TEST_FULL=1 SAKER_TEST_REPEAT=10 SAKER_FUZZ_SECONDS=600 SAKER_MODEL_OPERATIONS=100000000 \
+		./saker test host model fuzz guest stress
 
 bench: setup all
 	@./saker bench
