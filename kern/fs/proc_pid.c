@@ -73,6 +73,7 @@ static int tasks_find(const struct synth_node *dir, const char *name, struct syn
 			task_put(t);
 		return -ENOENT;
 	}
+	WRITE_ONCE(t->in_proc, true);
 	*out = (struct synth_node){ .e = &task_entry, .proc = process_get(t->proc), .task = t };
 	return 0;
 }
@@ -117,6 +118,7 @@ static int pids_find(const struct synth_node *dir, const char *name, struct synt
 	t = task_find(tid);
 	if (!t)
 		return -ENOENT;
+	WRITE_ONCE(t->in_proc, true);
 	*out = (struct synth_node){ .e = &proc_tgid_entry, .proc = process_get(t->proc), .task = t };
 	if (tid == t->proc->pid) {
 		out->task = NULL;

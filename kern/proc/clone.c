@@ -156,7 +156,7 @@ static int copy_context(struct birth *b)
 		tf.rsp = a->stack;
 	if (arch_thread_init_user(&t->thread.arch, t->thread.stack, &tf))
 		return -ENOMEM;
-	arch_thread_copy_user_state(&t->thread.arch, &self->thread.arch);
+	arch_thread_copy_bases(&t->thread.arch);
 	if (!(a->flags & CLONE_SETTLS))
 		return 0;
 	if (a->tls >= USER_TOP)

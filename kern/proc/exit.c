@@ -272,6 +272,7 @@ static void take_over_leader(struct task *self)
 	pid_slot(mine)->task = old;
 	self->tid = self->vfs.pid = self->thread.trace_id = p->pid;
 	old->tid = mine;
+	old->in_proc = self->in_proc = old->in_proc || self->in_proc;	/* either number may have had names */
 	p->leader = self;
 	self->exit_signal = SIGCHLD;
 	p->exit_signal = SIGCHLD;

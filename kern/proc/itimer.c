@@ -114,10 +114,13 @@ void itimer_init(struct process *p)
 void itimers_exit(struct process *p)
 {
 	u64 irq = spin_lock_irq(&p->sig_lock);
+	bool armed = timer_was_armed(&p->real_timer) || timer_was_armed(&p->cpu_timer);
 
 	memset(p->itimer, 0, sizeof(p->itimer));
 	p->rlim[RLIMIT_CPU] = (struct rlimit64){ RLIM_INFINITY, RLIM_INFINITY };
 	spin_unlock_irq(&p->sig_lock, irq);
+	if (likely(!armed))
+		return;
 	if (READ_ONCE(p->real_timer.queued))
 		timer_cancel(&p->real_timer);
 	timer_cancel(&p->cpu_timer);

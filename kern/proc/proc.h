@@ -142,8 +142,21 @@ void sigitem_free(struct sigitem *item);
 
 /* --- sending (sigsend.c) --- */
 void sighand_put(struct sighand *sh);
+extern const struct sigaction_k sigaction_default;
+/* The action of sig as it is now: to change it, signal_action() or sighand_reset(). */
+static inline const struct sigaction_k *sighand_action(const struct sighand *sh, u32 sig)
+{
+	return load_acquire(&sh->used) & SIGBIT(sig) ? &sh->action[sig] : &sigaction_default;
+}
+/* The handler goes, the rest of the action stays, as Linux does it.  sig_lock of a process that has sh. */
+static inline void sighand_reset(struct sighand *sh, u32 sig)
+{
+	if (sh->used & SIGBIT(sig))
+		sh->action[sig].handler = SIG_DFL_K;
+}
 bool signal_ignores_children(struct process *p);	/* SIGCHLD says that zombies are released at once */
 MUST_USE struct sighand *sighand_dup(struct sighand *sh, bool clear);
+void sighand_keep_ignored(struct sighand *sh);	/* all but SIG_IGN becomes the default, flags and masks too */
 /* t: private; NULL: for the process.  force: from the kernel. */
 int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct siginfo_k *info, bool force)
 	MUST_HOLD(&p->sig_lock);

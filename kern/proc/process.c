@@ -157,7 +157,7 @@ void task_release_rest(struct task *t)
 		atomic_dec(&t->user->tasks);
 	user_counts_put(t->user);
 	t->user = NULL;
-	if (proc_released_hook)
+	if (unlikely(READ_ONCE(t->in_proc)))
 		proc_released_hook(t->proc->pid, t->tid);
 	task_put(t);
 }

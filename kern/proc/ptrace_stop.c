@@ -38,8 +38,9 @@ static void tell(struct task *self, u32 why, bool group_stopped)
 	to = self->trace->tracer->proc;
 	fill_tracer_notice(&info, self, why);
 	irq = spin_lock_irq(&to->sig_lock);
-	if (to->sighand->action[SIGCHLD].handler != SIG_IGN_K &&
-	    !(to->sighand->action[SIGCHLD].flags & SA_NOCLDSTOP_K))
+	const struct sigaction_k *act = sighand_action(to->sighand, SIGCHLD);
+
+	if (act->handler != SIG_IGN_K && !(act->flags & SA_NOCLDSTOP_K))
 		DISCARD(signal_send_locked(to, NULL, SIGCHLD, &info, false));	/* the wait below matters more */
 	spin_unlock_irq(&to->sig_lock, irq);
 	waitq_wake_all(&to->child_wait);
@@ -56,7 +57,7 @@ void ptrace_tell_exit_locked(struct task *self)
 	info.chld.pid = (i32)self->tid;
 	info.chld.status = code & 0x7f ? code & 0x7f : code >> 8 & 0xff;
 	irq = spin_lock_irq(&to->sig_lock);
-	if (to->sighand->action[SIGCHLD].handler != SIG_IGN_K)
+	if (sighand_action(to->sighand, SIGCHLD)->handler != SIG_IGN_K)
 		DISCARD(signal_send_locked(to, NULL, SIGCHLD, &info, false));	/* the wait below matters more */
 	spin_unlock_irq(&to->sig_lock, irq);
 	waitq_wake_all(&to->child_wait);

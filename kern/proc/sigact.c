@@ -35,23 +35,25 @@ void signal_recalc(struct task *self)
 int signal_action(struct task *self, u32 sig, const struct sigaction_k *act, struct sigaction_k *old)
 {
 	struct process *p = self->proc;
-	struct sigaction_k *slot = &p->sighand->action[sig];
+	struct sighand *sh = p->sighand;
 	struct task *t;
 	u64 irq;
 
 	if (!sig || sig > SIGMAX || (act && (SIGBIT(sig) & SIG_KERNEL_ONLY)))
 		return -EINVAL;
 	irq = spin_lock_irq(&p->sig_lock);
-	spin_lock_nested(&p->sighand->lock);
+	spin_lock_nested(&sh->lock);
 	if (old)
-		*old = *slot;
+		*old = *sighand_action(sh, sig);
 	if (act) {
+		struct sigaction_k *slot = &sh->action[sig];
+
 		*slot = *act;
-		p->sighand->used |= SIGBIT(sig);
 		slot->flags &= SA_SUPPORTED;	/* SA_UNSUPPORTED reads back as cleared: how programs probe */
 		slot->mask &= ~SIG_KERNEL_ONLY;
+		store_release(&sh->used, sh->used | SIGBIT(sig));
 	}
-	spin_unlock(&p->sighand->lock);
+	spin_unlock(&sh->lock);
 	if (act && signal_is_ignored(p, self, sig, false)) {
 		sigqueue_remove(&p->shared_pending, SIGBIT(sig));
 		list_for_each(t, &p->threads, thread_link)
@@ -258,12 +260,7 @@ void signal_flush_handlers(struct task *self)
 	struct sighand *sh = p->sighand;
 
 	GUARD_IRQ(&p->sig_lock);
-	for (u64 used = sh->used; used; used &= used - 1) {
-		struct sigaction_k *act = &sh->action[__builtin_ctzll(used) + 1];
-
-		*act = (struct sigaction_k){ .handler = act->handler == SIG_IGN_K ? SIG_IGN_K : SIG_DFL_K };
-	}
-	sh->used = 0;
+	sighand_keep_ignored(sh);
 	self->altstack = (struct sigaltstack_k){ .flags = SS_DISABLE };
 	signal_recalc(self);
 }

@@ -33,7 +33,7 @@ void notify_parent_cldstop_locked(struct process *p, u32 why)
 {
 	struct process *parent = p->parent;
 	struct siginfo_k info;
-	struct sigaction_k *act;
+	const struct sigaction_k *act;
 	u64 irq;
 
 	if (!parent || !parent->sighand)
@@ -42,7 +42,7 @@ void notify_parent_cldstop_locked(struct process *p, u32 why)
 	info.code = (i32)why;
 	info.chld.status = (i32)(why == CLD_CONTINUED ? SIGCONT : p->stop_signal & 0x7f);
 	irq = spin_lock_irq(&parent->sig_lock);
-	act = &parent->sighand->action[SIGCHLD];
+	act = sighand_action(parent->sighand, SIGCHLD);
 	if (act->handler != SIG_IGN_K && !(act->flags & SA_NOCLDSTOP_K))
 		DISCARD(signal_send_locked(parent, NULL, SIGCHLD, &info, false));	/* the wait below matters more */
 	spin_unlock_irq(&parent->sig_lock, irq);
@@ -51,10 +51,10 @@ void notify_parent_cldstop_locked(struct process *p, u32 why)
 
 bool signal_ignores_children(struct process *p)
 {
-	struct sigaction_k *act;
+	const struct sigaction_k *act;
 
 	GUARD_IRQ(&p->sig_lock);
-	act = &p->sighand->action[SIGCHLD];
+	act = sighand_action(p->sighand, SIGCHLD);
 	return act->handler == SIG_IGN_K || act->flags & SA_NOCLDWAIT_K;
 }
 
@@ -65,7 +65,7 @@ bool notify_parent_exit_locked(struct process *p)
 	i32 sig = p->leader->exit_signal;
 	i32 status = p->group_exiting ? p->group_exit_code : p->leader->exit_code;
 	struct siginfo_k info;
-	struct sigaction_k *act;
+	const struct sigaction_k *act;
 	bool autoreap = false;
 	u64 irq;
 
@@ -79,7 +79,7 @@ bool notify_parent_exit_locked(struct process *p)
 	info.chld.status = (status & 0x7f) ? status & 0x7f : status >> 8 & 0xff;
 	info.signo = sig;
 	irq = spin_lock_irq(&parent->sig_lock);
-	act = &parent->sighand->action[SIGCHLD];
+	act = sighand_action(parent->sighand, SIGCHLD);
 	if (sig == SIGCHLD && (act->handler == SIG_IGN_K || (act->flags & SA_NOCLDWAIT_K))) {
 		autoreap = true;
 		if (act->handler == SIG_IGN_K)
@@ -220,12 +220,10 @@ static u32 take_one(struct task *self, struct siginfo_k *info) MUST_HOLD(&self->
 /* Copies the action of sig.  True: there is a handler. */
 static bool has_handler(struct process *p, u32 sig, struct sigaction_k *act)
 {
-	struct sigaction_k *slot = &p->sighand->action[sig];
-
 	spin_lock_nested(&p->sighand->lock);
-	*act = *slot;
+	*act = *sighand_action(p->sighand, sig);
 	if (act->handler > SIG_IGN_K && (act->flags & SA_RESETHAND_K))
-		slot->handler = SIG_DFL_K;
+		sighand_reset(p->sighand, sig);
 	spin_unlock(&p->sighand->lock);
 	return act->handler > SIG_IGN_K;
 }
@@ -355,7 +353,7 @@ static void deliver(struct task *self, struct trapframe *tf, const struct ksigna
 	if (sigframe_setup(self, tf, ks)) {
 		if (ks->sig == SIGSEGV) {	/* the handler of this very signal cannot be run */
 			GUARD_IRQ(&self->proc->sig_lock);
-			self->proc->sighand->action[SIGSEGV].handler = SIG_DFL_K;
+			sighand_reset(self->proc->sighand, SIGSEGV);
 		}
 		signal_force(SIGSEGV, SI_KERNEL, 0);
 		return;

@@ -9,12 +9,29 @@
 #include <core/trace.h>
 #include "ptrace.h"
 
+const struct sigaction_k sigaction_default = { .handler = SIG_DFL_K };
+
 static void sighand_free(struct sighand *sh) { slab_free(sighand_cache, sh); }
 
 void sighand_put(struct sighand *sh)
 {
 	if (ref_put(&sh->refs))
 		sighand_free(sh);
+}
+
+void sighand_keep_ignored(struct sighand *sh)
+{
+	u64 ignored = 0;
+
+	for (u64 used = sh->used; used; used &= used - 1) {
+		u32 sig = (u32)__builtin_ctzll(used) + 1;
+
+		if (sh->action[sig].handler != SIG_IGN_K)
+			continue;
+		sh->action[sig] = (struct sigaction_k){ .handler = SIG_IGN_K };
+		ignored |= SIGBIT(sig);
+	}
+	sh->used = ignored;
 }
 
 struct sighand *sighand_dup(struct sighand *sh, bool clear)
@@ -24,23 +41,26 @@ struct sighand *sighand_dup(struct sighand *sh, bool clear)
 	if (!n)
 		return NULL;
 	if (!sh) {
-		memset(n, 0, sizeof(*n));
+		n->used = 0;
 	} else {
 		u64 irq = spin_lock_irq(&sh->lock);
 
-		memcpy(n->action, sh->action, sizeof(n->action));
 		n->used = sh->used;
+		for (u64 used = n->used; used; used &= used - 1) {
+			u32 sig = (u32)__builtin_ctzll(used) + 1;
+
+			n->action[sig] = sh->action[sig];
+		}
 		spin_unlock_irq(&sh->lock, irq);
 	}
 	ref_init(&n->refs);
 	spin_init(&n->lock, LR_SIGNAL);
-	for (u32 s = 1; clear && s <= SIGMAX; s++)
-		if (n->action[s].handler != SIG_IGN_K)
-			n->action[s] = (struct sigaction_k){ .handler = SIG_DFL_K };
+	if (clear)
+		sighand_keep_ignored(n);
 	return n;
 }
 
-static u64 handler_of(struct process *p, u32 sig) { return READ_ONCE(p->sighand->action[sig].handler); }
+static u64 handler_of(struct process *p, u32 sig) { return READ_ONCE(sighand_action(p->sighand, sig)->handler); }
 
 bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force)
 {
@@ -266,14 +286,13 @@ void signal_force_info(u32 sig, const struct siginfo_k *info)
 {
 	struct task *self = task_current();
 	struct process *p = self->proc;
-	struct sigaction_k *act = &p->sighand->action[sig];
 
 	GUARD_IRQ(&p->sig_lock);
-	if (act->handler == SIG_IGN_K || (self->blocked.bits & SIGBIT(sig))) {
-		act->handler = SIG_DFL_K;
+	if (handler_of(p, sig) == SIG_IGN_K || (self->blocked.bits & SIGBIT(sig))) {
+		sighand_reset(p->sighand, sig);
 		self->blocked.bits &= ~SIGBIT(sig);
 	}
-	if (act->handler == SIG_DFL_K)
+	if (handler_of(p, sig) == SIG_DFL_K)
 		p->unkillable = false;
 	if (signal_send_locked(p, self, sig, info, true))
 		self->pending.set.bits |= SIGBIT(sig);

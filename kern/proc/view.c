@@ -3,7 +3,11 @@
 #include <dev/tty.h>
 #include "ptrace.h"
 
-void (*proc_released_hook)(u32 tgid, u32 tid);
+static void no_names(u32 tgid, u32 tid)
+{
+}
+
+void (*proc_released_hook)(u32 tgid, u32 tid) = no_names;
 
 struct task *process_leader_get(struct process *p)
 {
@@ -39,7 +43,7 @@ static void read_signals(struct task *t, struct task_view *v)
 	if (!p->sighand)
 		return;
 	for (u32 s = 1; s <= SIGMAX; s++) {
-		u64 h = p->sighand->action[s].handler;
+		u64 h = sighand_action(p->sighand, s)->handler;
 
 		if (h == SIG_IGN_K)
 			v->ignored |= SIGBIT(s);

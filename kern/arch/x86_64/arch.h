@@ -54,10 +54,9 @@ void fpu_init_boot(void);
 void fpu_init_cpu(void);
 void fpu_switch_out(struct arch_thread *at);
 void fpu_switch_in(struct arch_thread *at);
-MUST_USE int fpu_area_alloc(struct arch_thread *at);
+MUST_USE int fpu_area_alloc(struct arch_thread *at);	/* holds what the running thread's registers do */
 void fpu_area_free(struct arch_thread *at);
 void fpu_reset_current(struct arch_thread *at);
-void fpu_copy_current(struct arch_thread *to);
 
 void debug_switch(const struct arch_thread *next);	/* interrupts off */
 void debug_forget(struct arch_thread *at);		/* of the running thread */

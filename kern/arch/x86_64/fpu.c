@@ -19,6 +19,9 @@
 #define XFEATURES_KNOWN 0xe7ull	/* x87, SSE, AVX, AVX-512 */
 #define FXSAVE_SIZE	512u
 #define XHEADER_SIZE	64u
+#define FXSAVE_SSE	160u	/* before: x87, with reserved bytes between; then XMM registers, without */
+#define FXSAVE_UNUSED	416u	/* from here on the legacy area holds nothing of the processor's */
+#define AREA_AVX_END	832u	/* x87, SSE and AVX lie close together; what follows is as CPUID says */
 #define SW_OFFSET	464u	/* sw_reserved in the legacy area */
 #define FP_MAGIC1	0x46505853u
 #define FP_MAGIC2	0x46505845u
@@ -110,16 +113,39 @@ static void area_set_initial(void *area)
 	memcpy((u8 *)area + 28, &mxcsr_mask, 4);
 }
 
-/* kzalloc() promises no alignment: the raw pointer is kept in front of the area. */
+/* What an XSAVE of all components leaves alone: signal frames take the area to programs as it is. */
+static void area_clear_gaps(u8 *area)
+{
+	memset(area, 0, FXSAVE_SSE);
+	memset(area + FXSAVE_UNUSED, 0, (cpu_has.xsave ? FXSAVE_SIZE + XHEADER_SIZE : FXSAVE_SIZE) - FXSAVE_UNUSED);
+	if (xfeatures & ~7ull)				/* components that may have room between them */
+		memset(area + AREA_AVX_END, 0, fpu_size - AREA_AVX_END);
+}
+
+/* The state of the running program, for its child; of a fresh one where there is none. */
+static void area_fill(u8 *area)
+{
+	if (!this_cpu_read(arch_current)->fpu) {
+		area_set_initial(area);
+		return;
+	}
+	area_clear_gaps(area);
+	u64 irq = irq_save();
+
+	area_save_full(area);
+	irq_restore(irq);
+}
+
+/* kmalloc() promises no alignment: the raw pointer is kept in front of the area. */
 int fpu_area_alloc(struct arch_thread *at)
 {
-	u8 *raw = kzalloc(fpu_size + 64 + sizeof(void *)), *area;
+	u8 *raw = kmalloc(fpu_size + 64 + sizeof(void *)), *area;
 
 	if (!raw)
 		return -ENOMEM;
 	area = (u8 *)ALIGN_UP((u64)raw + sizeof(void *), 64);
 	((void **)area)[-1] = raw;
-	area_set_initial(area);
+	area_fill(area);
 	at->fpu = area;
 	at->fpu_cpu = ~0u;
 	at->fpu_loading = false;
@@ -167,15 +193,6 @@ void fpu_reset_current(struct arch_thread *at)
 		area_set_initial(at->fpu);
 		reload(at);
 	}
-	irq_restore(irq);
-}
-
-void fpu_copy_current(struct arch_thread *to)
-{
-	u64 irq = irq_save();
-
-	if (to->fpu && this_cpu_read(arch_current)->fpu)
-		area_save_full(to->fpu);
 	irq_restore(irq);
 }
 

@@ -47,10 +47,8 @@ int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct
 	return 0;
 }
 
-void arch_thread_copy_user_state(struct arch_thread *to, struct arch_thread *from_current)
+void arch_thread_copy_bases(struct arch_thread *to)
 {
-	(void)from_current;
-	fpu_copy_current(to);
 	to->fs_base = arch_get_fs_base();
 	to->gs_base = arch_get_gs_base();
 }

@@ -29,10 +29,10 @@ static inline struct trapframe *arch_thread_frame(const struct arch_thread *at)
 
 /* Prepares a thread that will start in entry(arg) in kernel mode, interrupts on, after sched_thread_started(). */
 void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg);
-/* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  -ENOMEM for the FPU area. */
+/* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  Its FPU state is the
+ * running thread's, or initial where that has none.  -ENOMEM for the area. */
 MUST_USE int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct trapframe *tf);
-/* Copies FPU state, TLS bases of the running thread to a new one (fork). */
-void arch_thread_copy_user_state(struct arch_thread *to, struct arch_thread *from_current);
+void arch_thread_copy_bases(struct arch_thread *to);	/* TLS bases of the running thread (fork) */
 void arch_thread_destroy(struct arch_thread *at);	/* frees the FPU area */
 /* Leaves the current stack for good. */
 static inline NORETURN void arch_call_on_stack(void *top, void (*fn)(void))

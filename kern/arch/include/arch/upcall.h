@@ -37,8 +37,8 @@ void sched_ipi_reschedule(void);
 void sched_thread_started(void);
 /* core: device interrupt with this vector.  Interrupt context. */
 void irq_dispatch(u32 vector);
-/* mem: small objects (the FPU area of a thread).  kzalloc sleeps. */
-void *kzalloc(usize size);
+/* mem: small objects (the FPU area of a thread).  kmalloc sleeps; contents undefined. */
+void *kmalloc(usize size);
 void kfree(void *p);
 /* core: values for the entry code. */
 extern u64 rcu_epoch;

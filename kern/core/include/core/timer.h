@@ -16,6 +16,8 @@ struct timer {
 	bool queued;
 };
 
+/* Was it ever armed?  Never: nothing is to be cancelled.  What the owner arms it under is held. */
+static inline bool timer_was_armed(const struct timer *t) { return t->when_ns; }
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* Arms or re-arms.  A time already past fires as soon as interrupts are on.  Context: any. */
 void timer_arm(struct timer *t, u64 when_ns);

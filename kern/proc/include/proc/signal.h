@@ -56,8 +56,8 @@ struct sigqueue {
 struct sighand {
 	refcount_t refs;
 	spinlock_t lock;		/* shared between processes only with CLONE_SIGHAND without CLONE_THREAD: same rank, taken inside sig_lock */
-	u64 used;			/* bit sig - 1: action[sig] was set since exec; the others are all zero but for handler.  sig_lock */
-	struct sigaction_k action[SIGMAX + 1];
+	u64 used;			/* bit sig - 1: action[sig] holds; else it is the default and the slot means nothing.  lock */
+	struct sigaction_k action[SIGMAX + 1];	/* sighand_action() reads it */
 };
 
 #define SIG_DFL_K 0ull

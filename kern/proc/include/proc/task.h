@@ -97,6 +97,7 @@ struct task {
 	u64 trap_no, trap_err, trap_addr;
 	struct user_counts *user;		/* of cred->uid: task and signal counts; changed by the task itself */
 	bool counted;				/* in user->tasks */
+	bool in_proc;				/* procfs has had a name for it: proc_released_hook is to hear of its end.  atomic */
 };
 
 struct process {

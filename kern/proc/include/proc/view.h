@@ -38,5 +38,5 @@ void process_io_counts(struct process *p, const struct task *only, struct io_cou
 /* What the OOM killer would count for p: 0..2000 as /proc/PID/oom_score shows it. */
 u32 process_oom_score(struct process *p);
 u64 oom_kills(void);			/* processes killed for lack of memory since boot */
-/* Names of a released task are to be forgotten: set by procfs.  May sleep; no lock held.  tid == tgid: the process. */
+/* Names of a released task, which had some (in_proc), are to be forgotten: set by procfs.  May sleep; no lock held.  tid == tgid: the process. */
 extern void (*proc_released_hook)(u32 tgid, u32 tid);
