@@ -239,6 +239,18 @@ static int copy_process(struct birth *b)
 	return p->sighand ? 0 : -ENOMEM;
 }
 
+/* The child goes on where the parent does: on the same stack page, and C libraries write the thread's own data first. */
+static int fork_space(struct birth *b, struct aspace **as)
+{
+	struct fork_writes w = { .n = 0 };
+
+	if (!b->args->stack)
+		w.at[w.n++] = task_frame(b->self)->rsp;
+	if (!(b->args->flags & CLONE_SETTLS))
+		w.at[w.n++] = arch_get_fs_base();
+	return aspace_fork(*as, &w, as);
+}
+
 static int copy_space(struct birth *b)
 {
 	struct task *t = b->child;
@@ -249,7 +261,7 @@ static int copy_space(struct birth *b)
 	if (b->args->flags & CLONE_VM)
 		aspace_use(as);
 	else
-		err = aspace_fork(as, &as);
+		err = fork_space(b, &as);
 	if (err)
 		return err;
 	if (as != aspace_current())		/* starts with what it shares with its parent */

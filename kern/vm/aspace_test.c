@@ -166,7 +166,7 @@ TEST(fork, private_pages_part_ways)
 	for (u64 i = 0; i < 700; i += 3) {
 		CHECK_EQ(user_poke(as, BASE + i * P, (u8)i), 0);
 	}
-	NEED(!aspace_fork(as, &kid));
+	NEED(!aspace_fork(as, NULL, &kid));
 	CHECK_EQ(aspace_rss_pages(kid), aspace_rss_pages(as));
 	CHECK_EQ(user_poke(kid, BASE + 3 * P, 100), 0);
 	CHECK_EQ(user_poke(as, BASE + 6 * P, 101), 0);
@@ -182,6 +182,53 @@ TEST(fork, private_pages_part_ways)
 	nothing_left();
 }
 
+TEST(fork, pages_that_both_will_write)
+{
+	struct aspace *as = start(), *kid;
+	struct fork_writes w = { .at = { BASE + 3 * P, BASE + 4 * P + 8 }, .n = 2 };
+
+	CHECK_EQ(map_at(as, BASE, 700 * P, RW), (i64)BASE);
+	for (u64 i = 0; i < 700; i++) {
+		CHECK_EQ(user_poke(as, BASE + i * P, (u8)i), 0);
+	}
+	NEED(!aspace_fork(as, &w, &kid));
+	CHECK_EQ(aspace_rss_pages(kid), aspace_rss_pages(as));
+	for (u64 i = 3; i < 5; i++) {			/* no fault on either side */
+		u8 *mine = walk_access(as, BASE + i * P, VM_WRITE), *its = walk_access(kid, BASE + i * P, VM_WRITE);
+
+		NEED(mine && its);
+		CHECK_EQ(*mine, i);
+		CHECK_EQ(*its, i);
+		*mine = 50;
+		*its = 60;
+	}
+	CHECK_EQ(user_peek(as, BASE + 3 * P), 50);
+	CHECK_EQ(user_peek(kid, BASE + 3 * P), 60);
+	CHECK(!walk_access(as, BASE + 5 * P, VM_WRITE));	/* its neighbours are shared as ever */
+	CHECK(!walk_access(kid, BASE + 5 * P, VM_WRITE));
+	CHECK(pgtable_leaf(as, BASE + 600 * P) == pgtable_leaf(kid, BASE + 600 * P));
+	aspace_unuse(as);
+	CHECK_EQ(user_peek(kid, BASE + 5 * P), 5);
+	aspace_unuse(kid);
+	nothing_left();
+}
+
+TEST(fork, pages_of_threads_are_not_copied_early)
+{
+	struct aspace *as = start(), *kid;
+	struct fork_writes w = { .at = { BASE }, .n = 1 };
+
+	CHECK_EQ(map_at(as, BASE, P, RW), (i64)BASE);
+	CHECK_EQ(user_poke(as, BASE, 1), 0);
+	aspace_use(as);
+	NEED(!aspace_fork(as, &w, &kid));
+	CHECK(!walk_access(as, BASE, VM_WRITE));
+	aspace_unuse(as);
+	aspace_unuse(kid);
+	aspace_unuse(as);
+	nothing_left();
+}
+
 TEST(fork, what_is_not_inherited)
 {
 	struct aspace *as = start(), *kid;
@@ -192,7 +239,7 @@ TEST(fork, what_is_not_inherited)
 	}
 	CHECK_EQ(aspace_advise(as, BASE + P, P, 10), 0);
 	CHECK_EQ(aspace_advise(as, BASE + 3 * P, P, 18), 0);
-	NEED(!aspace_fork(as, &kid));
+	NEED(!aspace_fork(as, NULL, &kid));
 	CHECK_EQ(user_peek(kid, BASE), 1);
 	CHECK_EQ(user_peek(kid, BASE + P), -EFAULT);
 	CHECK_EQ(user_peek(kid, BASE + 3 * P), 0);
@@ -279,7 +326,7 @@ TEST(memory, every_allocation_fails_once)
 		}
 		int before = user_peek(as, BASE);
 
-		if (!aspace_fork(as, &kid))
+		if (!aspace_fork(as, NULL, &kid))
 			(void)!user_poke(kid, BASE, 5);
 		CHECK(before < 0 || user_peek(as, BASE) == before || host_fail_hit());
 		u64 areas = as->nareas;

@@ -2,7 +2,8 @@
  * fork: a space with the areas and the tables of another.
  *
  * Each leaf table gets one more user; the first write below one copies it
- * (pgtable.c, inv. T1 to T3).  from->lock is exclusive throughout.
+ * (pgtable.c, inv. T1 to T3), but for pages that are known to be written at once
+ * on both sides: those are copied here.  from->lock is exclusive throughout.
  */
 #include <core/stat.h>
 #include <vm/audit.h>
@@ -66,27 +67,6 @@ static bool areas_inherited_whole(const struct aspace *from) MUST_HOLD(&from->lo
 
 /* --- tables ---------------------------------------------------------------- */
 
-/* The directory (level 1 table) of va in a space that only rmap can look at: tables are linked under the lock. */
-static struct page *directory_for_fork(struct aspace *to, u64 va)
-{
-	struct page *t = pfn_to_page(to->root);
-
-	for (u32 level = 3; level > 1; level--) {
-		pte_t *slot = &table_entries(t)[mmu_index(va, level)];
-
-		if (!pte_live(*slot)) {
-			struct page *fresh = pgtable_table_alloc();
-
-			if (!fresh)
-				return NULL;
-			GUARD_SPIN(&to->pgt_lock);
-			pgtable_link(to, t, slot, fresh);
-		}
-		t = pte_page(*slot);
-	}
-	return t;
-}
-
 static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from->lock)
 {
 	if (likely(!from->nofork))
@@ -117,20 +97,17 @@ static ALWAYS_INLINE bool share_entry(pte_t e)
 static NOINLINE u32 share_all(struct page *pd, struct page *kid)
 {
 	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	u32 n = 0;
+	u32 left = pd->used, n = 0;
 
-	for (u64 groups = table_groups(pd); groups; groups &= groups - 1) {
-		u32 first = group_first(groups);
+	for (pte_t *at = mine; left; left--, at++) {
+		at = table_seek(pd, at);
+		pte_t e = { at->v & ~PTE_WRITE };
 
-		for (u32 i = first; i < first + TABLE_GROUP; i++) {
-			pte_t e = { mine[i].v & ~PTE_WRITE };
-
-			if (!pte_live(e) || !share_entry(e))
-				continue;
-			WRITE_ONCE(mine[i].v, e.v);
-			WRITE_ONCE(its[i].v, e.v);
-			n++;
-		}
+		if (!share_entry(e))
+			continue;
+		WRITE_ONCE(at->v, e.v);
+		WRITE_ONCE(its[at - mine].v, e.v);
+		n++;
 	}
 	kid->index = pd->index;
 	return n;
@@ -160,7 +137,7 @@ static u32 share_some(struct aspace *from, struct page *pd, struct page *kid, u6
  * Each entry of a directory gets one more user; inv. T1, H2: both entries without W from here on.  Both locks at once,
  * so that rmap, which visits the parent first, finds a leaf in the child if it was shared before.  Only fork nests them.
  */
-static void share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
+static int share_directory(struct aspace *from, struct page *pd, struct aspace *to, struct page *kid, u64 base) MUST_HOLD(&from->lock)
 {
 	GUARD_SPIN(&from->pgt_lock);
 	spin_lock_nested(&to->pgt_lock);
@@ -174,6 +151,7 @@ static void share_directory(struct aspace *from, struct page *pd, struct aspace 
 	tables_add(to, n - huge);
 	stat_add(STAT_TABLE_SHARED, n - huge);
 	spin_unlock(&to->pgt_lock);
+	return 0;
 }
 
 static void fork_copy_area(struct aspace *from, struct page *old, struct aspace *to, struct page *leaf, u64 start, u64 end)
@@ -231,28 +209,142 @@ static int copy_mixed_leaves(struct aspace *from, struct aspace *to) MUST_HOLD(&
 	return err;
 }
 
+/* A table that the child has like its parent.  Only rmap can look at the child: tables are linked under the lock. */
+static struct page *like_parent(struct aspace *to, struct page *upper, u32 i)
+{
+	struct page *fresh = pgtable_table_alloc();
+
+	if (!fresh)
+		return NULL;
+	GUARD_SPIN(&to->pgt_lock);
+	pgtable_link(to, upper, &table_entries(upper)[i], fresh);
+	return fresh;
+}
+
+typedef int fork_table_fn(struct aspace *from, struct page *t, struct aspace *to, struct page *kid, u64 base);
+
+/*
+ * What hangs below the table t, whose first address is base, by below.  from->lock is exclusive: no table of the parent
+ * comes or goes on the way.
+ */
+static ALWAYS_INLINE int fork_table(struct aspace *from, struct page *t, struct aspace *to, struct page *kid, u64 base,
+				    u32 level, fork_table_fn *below)
+{
+	pte_t *mine = table_entries(t);
+
+	for (u32 left = t->used, i = 0; left; left--, i++) {
+		i = (u32)(table_seek(t, mine + i) - mine);
+		struct page *fresh = like_parent(to, kid, i);
+		int err = fresh ? below(from, pte_page(mine[i]), to, fresh, base + i * mmu_level_size(level)) : -ENOMEM;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int fork_level2(struct aspace *from, struct page *t, struct aspace *to, struct page *kid, u64 base)
+{
+	return fork_table(from, t, to, kid, base, 2, share_directory);
+}
+
 static int fork_tables(struct aspace *from, struct aspace *to) MUST_HOLD(&from->lock)
 {
-	u64 size = mmu_level_size(2);
-	pte_t *pd;
+	int err = fork_table(from, pfn_to_page(from->root), to, pfn_to_page(to->root), 0, 3, fork_level2);
 
-	/* from->lock is exclusive: no table of the parent comes or goes while we walk it without pgt_lock. */
-	for (u64 va = 0; (pd = pgtable_next_entry(from, &va, USER_TOP, 2)) != NULL; va = ALIGN_DOWN(va, size) + size) {
-		struct page *kid = directory_for_fork(to, va);
-
-		if (!kid)
-			return -ENOMEM;
-		share_directory(from, pte_page(*pd), to, kid, ALIGN_DOWN(va, size));
-	}
+	if (err)
+		return err;
 	if (from->nofork && copy_mixed_leaves(from, to))
 		return -ENOMEM;
 	to->rss = to->peak_rss = from->rss;
 	return 0;
 }
 
+/* --- pages that both sides write at once ------------------------------------ */
+
+/*
+ * The leaf of va in the child becomes its own, the parent's is OWNED again: what the first write on either side would
+ * do.  Both pgt_locks held; *table is taken if it is needed.  False: there is nothing at va, or a third space shares it.
+ */
+static bool part_leaves(pte_t *mine, pte_t *its, struct page **table)
+{
+	if (!mine || !its || !pte_live(*mine) || !pte_live(*its) || pte_huge(*mine) || pte_huge(*its))
+		return false;
+	struct page *leaf = pte_page(*mine);
+
+	if (leaf != pte_page(*its))
+		return true;				/* an address before this one parted them */
+	if (page_refs(leaf) != 2 || !*table)
+		return false;
+	leaf_copy(leaf, *table);
+	pgtable_link_leaf(its, MOVE(*table));
+	pgtable_leaf_drop(leaf);
+	pgtable_link_leaf(mine, leaf);
+	return true;
+}
+
+/* The child gets pg, with the bytes of the page that it has in common with its parent at va alone; both may write. */
+static bool part_pages(pte_t *mine, pte_t *its, const struct area *a, u64 va, struct page *taken)
+{
+	struct page *leaf = pte_page(*mine), *kid = pte_page(*its), *old;
+	pte_t e = *leaf_slot(leaf, va);
+
+	if (!pte_live(e) || pte_kind(e) != KIND_ANON || e.v & PTE_BORROWED || !pte_same(e, *leaf_slot(kid, va)))
+		return false;
+	old = pte_page(e);
+	if (page_refs(old) != 2)			/* inv. F1 */
+		return false;
+	memcpy(page_addr(taken), page_addr(old), PAGE_SIZE);
+	leaf_touch(leaf, mmu_index(va, 0), mmu_index(va, 0) + 1);
+	leaf_touch(kid, mmu_index(va, 0), mmu_index(va, 0) + 1);
+	WRITE_ONCE(leaf_slot(kid, va)->v, pgtable_entry_for(a, taken, true).v);
+	WRITE_ONCE(leaf_slot(leaf, va)->v, pgtable_entry_for(a, old, true).v);
+	page_put(old);
+	return true;
+}
+
+/*
+ * Copies the page at va now, which both sides are about to write: two faults, and the copy of a table in one of them,
+ * need not happen.  Where memory is short they do.
+ */
+static void part_at(struct aspace *from, struct aspace *to, u64 va) MUST_HOLD(&from->lock)
+{
+	const struct area *a = area_find(from, va);
+
+	if (!a || a->start > va || (a->flags & (VM_WRITE | VM_SHARED)) != VM_WRITE)
+		return;
+	AUTO(page) pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_NORECLAIM);
+	struct page *table = pg ? pgtable_table_alloc() : NULL;
+
+	if (!table)
+		return;
+	spin_lock(&from->pgt_lock);
+	spin_lock_nested(&to->pgt_lock);
+	pte_t *mine = pgtable_dir_slot(from, va, NULL), *its = pgtable_dir_slot(to, va, NULL);
+
+	if (part_leaves(mine, its, &table) && part_pages(mine, its, a, va, pg))
+		(void)MOVE(pg);
+	spin_unlock(&to->pgt_lock);
+	spin_unlock(&from->pgt_lock);
+	if (table)
+		pgtable_table_free(table);
+}
+
+/*
+ * Only for a parent with one thread: another would write between the copy and the flush, and its later write to a page
+ * that is not copied might be seen without this one.
+ */
+static void part_early(struct aspace *from, struct aspace *to, const struct fork_writes *w) MUST_HOLD(&from->lock)
+{
+	if (!w || atomic_read(&from->users) > 1)
+		return;
+	for (u32 i = 0; i < w->n; i++)
+		part_at(from, to, w->at[i] & PAGE_MASK);
+}
+
 /* --- all of it --------------------------------------------------------------- */
 
-static int fork_locked(struct aspace *from, struct aspace **out) MUST_HOLD(&from->lock)
+static int fork_locked(struct aspace *from, const struct fork_writes *w, struct aspace **out) MUST_HOLD(&from->lock)
 {
 	bool whole = areas_inherited_whole(from);
 	struct aspace *to = space_create(whole ? from->set : NULL);
@@ -269,19 +361,21 @@ static int fork_locked(struct aspace *from, struct aspace **out) MUST_HOLD(&from
 		err = copy_areas(from, to);
 	if (!err) {
 		err = fork_tables(from, to);
+		if (!err)
+			part_early(from, to, w);
 		/* Before a fault of another thread can act on what is read-only now. */
 		tlb_flush(from, 0, USER_TOP);
 	}
 	return err;
 }
 
-int aspace_fork(struct aspace *from, struct aspace **out)
+int aspace_fork(struct aspace *from, const struct fork_writes *w, struct aspace **out)
 {
 	struct aspace *to = NULL;
 	int err;
 
 	rwlock_write(&from->lock);
-	err = fork_locked(from, &to);
+	err = fork_locked(from, w, &to);
 	rwlock_write_end(&from->lock);
 	if (err) {
 		if (to)

@@ -176,7 +176,7 @@ static void write_meets_mappings(const struct vm_object_ops *ops)
 	CHECK_EQ(user_peek(as, BASE + 16 * P), file_byte(0));
 	CHECK_EQ(user_poke(as, BASE + P, 99), 0);
 	CHECK_EQ(byte_at(&obj, P), file_byte(P));			/* C1 */
-	CHECK_EQ(aspace_fork(as, &kid), 0);
+	CHECK_EQ(aspace_fork(as, NULL, &kid), 0);
 	CHECK_EQ(file_write(&obj, 0, "w", 1), 1l);
 	CHECK_EQ(user_peek(as, BASE), 'w');
 	CHECK_EQ(user_peek(as, BASE + 16 * P), 'w');

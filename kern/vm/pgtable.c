@@ -271,7 +271,7 @@ void pgtable_link(struct aspace *as, struct page *upper, pte_t *slot, struct pag
 }
 
 /* Inv. T3: after this neither table gives a write to a private frame away. */
-static void leaf_copy(struct page *old, struct page *t)
+void leaf_copy(struct page *old, struct page *t)
 {
 	pte_t *from = table_entries(old), *to = table_entries(t);
 
@@ -476,35 +476,43 @@ void pgtable_leaf_drop(struct page *leaf)
 	pgtable_table_free(leaf);
 }
 
-static void table_destroy(struct page *t, u32 level)
+static void directory_empty(struct page *pd)
 {
-	pte_t *e = table_entries(t);
+	pte_t *at = table_entries(pd);
 
-	for (u64 groups = table_groups(t); groups; groups &= groups - 1)
-		for (u32 i = group_first(groups), end = i + TABLE_GROUP; i < end; i++) {
-			if (!pte_live(e[i]))
-				continue;
-			if (level == 1 && pte_huge(e[i]))
-				block_put(pte_page(e[i]));
-			else if (level == 1)
-				pgtable_leaf_drop(pte_page(e[i]));
-			else
-				table_destroy(pte_page(e[i]), level - 1);
-			e[i].v = 0;
-		}
-	pgtable_table_free(t);
+	for (u32 left = pd->used; left; left--, at++) {
+		at = table_seek(pd, at);
+		struct page *pg = pte_page(*at);
+
+		if (pte_huge(*at))
+			block_put(pg);
+		else
+			pgtable_leaf_drop(pg);
+		at->v = 0;
+	}
 }
+
+/* All that hangs below t, of a level above the directories, goes. */
+static ALWAYS_INLINE void table_empty(struct page *t, void (*empty)(struct page *t))
+{
+	pte_t *at = table_entries(t);
+
+	for (u32 left = t->used; left; left--, at++) {
+		at = table_seek(t, at);
+		struct page *below = pte_page(*at);
+
+		at->v = 0;
+		empty(below);
+		pgtable_table_free(below);
+	}
+	t->used = 0;
+}
+
+static void level2_empty(struct page *t) { table_empty(t, directory_empty); }
 
 void pgtable_destroy(struct aspace *as)
 {
-	struct page *root = pfn_to_page(as->root);
-	pte_t *e = table_entries(root);
-
-	for (u32 i = 0; (i = pgtable_next_live(root, i)) < TABLE_ENTRIES / 2; i++) {
-		table_destroy(pte_page(e[i]), 2);
-		e[i].v = 0;
-	}
-	root->used = 0;
+	table_empty(pfn_to_page(as->root), level2_empty);
 	as->rss = as->nhuge = 0;
 	atomic64_set(&as->table_pages, 1);
 }

@@ -83,6 +83,24 @@ static inline bool groups_inside(u64 groups, u32 first, u32 end)
 	return !(groups & ~in);
 }
 static inline pte_t *table_entries(struct page *t) { return page_addr(t); }
+/*
+ * t's first live entry at or after at.  There is one: who counts down from t->used knows.  Most tables have an entry or
+ * two, so nothing is looked at behind the last.
+ */
+static ALWAYS_INLINE pte_t *table_seek(const struct page *t, pte_t *at)
+{
+	for (;; at++) {
+		u64 group = ((u64)at & ~PAGE_MASK) / (TABLE_GROUP * sizeof(*at));
+
+		if (!((u64)at % (TABLE_GROUP * sizeof(*at)))) {
+			at += group_first(table_groups(t) >> group);
+			at += (at[0].v | at[1].v | at[2].v | at[3].v) ? 0 : 4;
+			at += (at[0].v | at[1].v) ? 0 : 2;
+		}
+		if (pte_live(*at))
+			return at;
+	}
+}
 static inline u64 leaf_rss(struct page *leaf)
 {
 	const struct leaf_count *c = leaf_count(leaf);
@@ -145,6 +163,8 @@ pte_t leaf_clear(struct aspace *as, struct page *leaf, u64 va);			/* was live; t
 void leaf_change(struct aspace *as, struct page *leaf, u64 va, pte_t e);	/* live to live */
 /* Live to live with another frame or fewer rights where another CPU may still use the old entry: no one sees both. */
 void leaf_replace(struct aspace *as, struct page *leaf, u64 va, pte_t e);
+/* t, empty and in no entry, gets what the SHARED leaf old has. */
+void leaf_copy(struct page *old, struct page *t);
 /* Detaches va's leaf table or 2 MiB entry, counted out of as, into the gather; empty upper tables follow.  True: flush. */
 MUST_USE bool pgtable_detach_leaf(struct gather *g, u64 va);
 /* No lock, after the flush: one user less; the last one's leaf drops the frames its entries own. */

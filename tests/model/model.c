@@ -17,7 +17,7 @@ struct page *images[FILES * BIG_PAGES];
 u64 round_seed, step;
 bool verbose, count_owners;
 char doing[256];
-u32 stamp, area_forks;
+u32 stamp, area_forks, pages_parted;
 static u64 base_objects;
 
 /* --- choice --------------------------------------------------------------------- */
@@ -140,7 +140,7 @@ void model_round_end(void)
 		printf("# 2 MiB entries: %ld by faults, %ld by collapse, %ld split; %ld refused\n", huge_stats.fault_alloc.v,
 		       huge_stats.collapse.v, huge_stats.split.v, huge_stats.fault_fallback.v);
 	if (verbose)
-		printf("# %u forks shared the areas\n", area_forks);
+		printf("# %u forks shared the areas; %u pages were copied at once\n", area_forks, pages_parted);
 	if (verbose)
 		printf("# exec: %lu, %lu images mapped, %lu files without, %lu pages at once\n", exec_stats.done, exec_stats.mapped,
 		       exec_stats.plain, exec_stats.pages);

@@ -34,7 +34,7 @@ extern u64 round_seed, step;
 extern bool verbose, count_owners;	/* count_owners: after this step, whatever the rate */
 extern char doing[256];
 extern u32 stamp;			/* the next word that is written */
-extern u32 area_forks;			/* forks whose child shares its areas with the parent */
+extern u32 area_forks, pages_parted;	/* forks whose child shares its areas with the parent; pages that fork copied at once */
 
 #define DOING(...) do { snprintf(doing, sizeof(doing), __VA_ARGS__); if (verbose) printf("# %lu %s\n", step, doing); } while (0)
 #define EXPECT(got, want) ({ i64 g_ = (i64)(got), w_ = (i64)(want); if (g_ != w_) panic("%s: %ld, not %ld", #got, g_, w_); })

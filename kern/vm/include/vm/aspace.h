@@ -114,8 +114,16 @@ MUST_USE bool aspace_try_use(struct aspace *as);	/* false: the last user is gone
  */
 void aspace_unuse(struct aspace *as);
 void aspace_switch(void *prev, void *next);	/* for sched_aspace_switch; interrupts off */
-/* fork: copy-on-write duplicate of the current space.  0, -ENOMEM (nothing changed). */
-MUST_USE int aspace_fork(struct aspace *from, struct aspace **out);
+/* Addresses whose pages both sides of a fork are about to write. */
+struct fork_writes {
+	u64 at[2];
+	u32 n;
+};
+/*
+ * fork: copy-on-write duplicate of the current space; what w (or NULL) names is copied at once if it can be.
+ * 0, -ENOMEM (nothing changed).
+ */
+MUST_USE int aspace_fork(struct aspace *from, const struct fork_writes *w, struct aspace **out);
 
 /*
  * VM_MAY* say what mprotect may grant later: for a file mapping the caller sets
