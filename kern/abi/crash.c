@@ -14,21 +14,21 @@ static void add_call(struct crash_report *r, struct crash_call c)
 void syscall_crash_step(struct crash_report *r)
 {
 	struct thread *t = thread_current();
-	struct task *self = (struct task *)t;
-	u32 n = ARRAY_LEN(self->last_syscalls);
+	const struct arch_thread *at;
+	bool running;
 
 	if (!t || !task_is_user(t))
 		return;
-	/* A trap, not a call, brought a program with a signal here. */
-	bool running = !r->signal && task_frame(self)->orig_rax != ~0ull;
-
-	for (u32 i = running; i < n; i++) {
-		const u64 *one = self->last_syscalls[(self->last_syscall_pos + i) % n];
+	at = &t->arch;
+	/* At call_at is the running call, or else the oldest one.  A trap, not a call, brought a program with a signal. */
+	running = !r->signal && arch_thread_frame(at)->orig_rax != ~0ull;
+	for (u32 i = running; i < ARCH_CALLS; i++) {
+		u32 slot = (at->call_at / 8 + i) % ARCH_CALLS;
 
 		/* The ring starts as zeros. */
-		if (one[0] || one[1] || r->ncalls)
-			add_call(r, (struct crash_call){ .nr = one[0], .result = (i64)one[1] });
+		if (at->call_nr[slot] || at->call_result[slot] || r->ncalls)
+			add_call(r, (struct crash_call){ .nr = at->call_nr[slot], .result = at->call_result[slot] });
 	}
 	if (running)
-		add_call(r, (struct crash_call){ .nr = self->syscall_nr, .running = true });
+		add_call(r, (struct crash_call){ .nr = at->call_nr[at->call_at / 8], .running = true });
 }

@@ -5,6 +5,7 @@
  *   schedule    a thread was to give up the CPU (THREAD_WORK_MASK bit 0) and the flag went away, or user mode was
  *             interrupted.  A long stretch of kernel code alone is no stall: nobody waits.
  */
+#include <arch/context.h>
 #include <arch/watchdog.h>
 #include <core/cmdline.h>
 #include <core/lock.h>
@@ -20,8 +21,6 @@
 #else
 #define DEFAULT_SECONDS 0u
 #endif
-
-DECLARE_PER_CPU(u32 *, cpu_thread_flags);
 
 struct watch {
 	u32 lock, off, late;		/* looks in a row that found no progress */
@@ -60,7 +59,7 @@ static void look_at_lock(struct watch *w, struct trapframe *tf)
 void watchdog_nmi(struct trapframe *tf)
 {
 	struct watch *w = this_cpu_ptr(&watch);
-	const u32 *flags = this_cpu_read(cpu_thread_flags);
+	const u32 *flags = arch_current_flags();
 	bool asked = flags && READ_ONCE(*flags) & WORK_RESCHED;
 
 	if (!limit)

@@ -55,10 +55,10 @@ int proc_syscall_show(struct seq *s, void *node)
 		return 0;
 	}
 	f = task_frame(t);
-	if (t->syscall_nr == ~0ull)
+	if (f->orig_rax == ~0ull)
 		seq_printf(s, "-1 0x%llx 0x%llx\n", LLU(f->rsp), LLU(f->rip));
 	else
-		seq_printf(s, "%llu 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx\n", LLU(t->syscall_nr), LLU(f->rdi), LLU(f->rsi),
+		seq_printf(s, "%llu 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx 0x%llx\n", LLU((u32)f->orig_rax), LLU(f->rdi), LLU(f->rsi),
 			   LLU(f->rdx), LLU(f->r10), LLU(f->r8), LLU(f->r9), LLU(f->rsp), LLU(f->rip));
 	return 0;
 }

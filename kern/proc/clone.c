@@ -120,7 +120,6 @@ static struct task *task_alloc(const char *name)
 	list_init(&t->tid_link);
 	t->altstack.flags = 2;			/* SS_DISABLE */
 	t->timer_slack_ns = 50000;
-	t->syscall_nr = ~0ull;
 	t->start_ns = clock_mono_ns();
 	if (unlikely(trace_mask & TRACE_GROUP_SYSCALL))
 		task_watch(t, WATCH_SPANS, true);

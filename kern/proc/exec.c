@@ -218,8 +218,6 @@ static int commit(struct exec_ctx *x)
 	verify_exec(self->thread.aspace);
 	audit_space(self->thread.aspace, "exec");
 	arch_exec_reset(&self->thread.arch, entry, sp);
-	/* The slow way back: the short one leaves the registers that C code keeps, and they are the old program's. */
-	bits_set(&self->thread.flags, TF_NOTIFY);
 	return 0;
 }
 

@@ -34,21 +34,22 @@ static bool read_frame(u64 fp, u64 pair[2])
 	return fp >= PAGE_SIZE && fp < USER_TOP - 16 && !user_copy_in_nofault(pair, UPTR(fp), 16);
 }
 
-/* ip, and the return addresses of the frames from fp on, as long as they lie in the same half.  How many. */
-static u16 walk(u64 ip, u64 fp, u64 *out)
+/* ip, and the return addresses of the frames from *fp on, as long as they lie in the same half.  How many.  *fp: where
+ * the chain left that half or ended. */
+static u16 walk(u64 ip, u64 *fp, u64 *out)
 {
 	bool kernel = ip >= KERNEL_HALF;
 	u64 pair[2];
 	u16 n = 0;
 
 	out[n++] = ip;
-	while (n < PROFILE_DEPTH && (fp >= KERNEL_HALF) == kernel && read_frame(fp, pair)) {
+	while (n < PROFILE_DEPTH && (*fp >= KERNEL_HALF) == kernel && read_frame(*fp, pair)) {
 		if (!pair[1] || (pair[1] >= KERNEL_HALF) != kernel)
 			break;
 		out[n++] = pair[1];
-		if (pair[0] <= fp)
+		if (kernel == (pair[0] >= KERNEL_HALF) && pair[0] <= *fp)
 			break;
-		fp = pair[0];
+		*fp = pair[0];
 	}
 	return n;
 }
@@ -71,6 +72,7 @@ static void sample(const struct trapframe *tf)
 	struct thread *thread = thread_current();
 	struct profile_sample s;
 	const struct trapframe *user = tf;
+	u64 fp = tf->rbp;
 
 	if (!thread->aspace && !task_is_user(thread) && !thread->trace_id)
 		return;				/* idle */
@@ -78,13 +80,16 @@ static void sample(const struct trapframe *tf)
 	s.tsc = cpu_cycles();
 	memcpy(s.comm, thread->name, sizeof(s.comm));
 	if (!trapframe_is_user(tf)) {
-		s.nkernel = walk(tf->rip, tf->rbp, s.addr);
+		s.nkernel = walk(tf->rip, &fp, s.addr);
 		user = arch_thread_frame(&thread->arch);
+		/* In a system call the program's rbp is not in its frame but where the kernel's chain ends. */
+		if (user->orig_rax == ~0ull)
+			fp = user->rbp;
 	}
 	if (task_is_user(thread)) {
 		identify(&s, (struct task *)thread);
 		if (thread->aspace && trapframe_is_user(user))
-			s.nuser = walk(user->rip, user->rbp, s.addr + s.nkernel);
+			s.nuser = walk(user->rip, &fp, s.addr + s.nkernel);
 	}
 	outbox_write_nowait(OUTBOX_SAMPLE, &s, offsetof(struct profile_sample, addr) + 8u * (s.nkernel + s.nuser));
 }

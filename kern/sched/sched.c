@@ -22,7 +22,6 @@
 
 DEFINE_PER_CPU(struct runq, sched_runq);
 DEFINE_PER_CPU(struct thread *, cpu_current);
-DEFINE_PER_CPU(u32 *, cpu_thread_flags);
 void (*sched_aspace_switch)(void *prev_aspace, void *next_aspace);
 
 /* ---- switching ---- */
@@ -93,7 +92,6 @@ void sched_switch(struct runq *rq, u64 now) NO_LOCK_ANALYSIS	/* the lock goes to
 	if (unlikely(trace_mask))
 		trace_switch(prev->trace_id, next->trace_id, prev->state);
 	this_cpu_write(cpu_current, next);
-	this_cpu_write(cpu_thread_flags, &next->flags);
 	if (next->aspace && sched_aspace_switch)
 		sched_aspace_switch(prev->aspace, next->aspace);
 	rcu_quiescent();

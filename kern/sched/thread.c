@@ -136,7 +136,6 @@ static void idle_thread_init(struct runq *rq, u32 cpu)
 	t->arch.fpu_cpu = ~0u;
 	rq->current = t;
 	*per_cpu_ptr(&cpu_current, cpu) = t;
-	*per_cpu_ptr(&cpu_thread_flags, cpu) = &t->flags;
 }
 
 void sched_init(void)

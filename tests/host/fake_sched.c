@@ -9,7 +9,6 @@
 
 static struct thread host_thread = { .state = THREAD_RUNNABLE, .weight = 1024, .name = "host" };
 DEFINE_PER_CPU(struct thread *, cpu_current) = &host_thread;
-DEFINE_PER_CPU(u32 *, cpu_thread_flags) = &host_thread.flags;
 void (*sched_aspace_switch)(void *prev_aspace, void *next_aspace);
 
 void sched_set_state(enum thread_state s) { host_thread.state = s; }

@@ -38,7 +38,7 @@ def panic():
     report, text = found[0], done.err.decode()
     equal((report["kind"], report["reason"], report["pid"], report["tid"]), ("panic", REASON, 1, 1), "report")
     functions = [frame.get("function") for frame in report["frames"]]
-    holds(functions[0] == "task_exit" and {"sys_exit_group", "syscall_dispatch", "syscall_entry"} <= set(functions), functions)
+    holds(functions[0] == "task_exit" and {"sys_exit_group", "syscall_whole"} <= set(functions), functions)
     for frame in report["frames"]:
         line = f"[<{int(frame['address'], 16):016x}>] {frame['function']}+{frame['offset']:#x}"
         holds(line in text, f"no {line} in {text}")
@@ -82,7 +82,7 @@ def shown():
         done = subprocess.run([SAKER, "crash", "--svg", top + "/c.svg", top + "/crash"], capture_output=True, text=True, check=False)
         equal((done.returncode, done.stderr), (0, ""), "saker crash")
         picture = "".join(xml.parse(top + "/c.svg").getroot().itertext())
-        for text in (REASON, "task_exit+0x", "syscall_dispatch+0x", "exit_group (231) running", "thread 1 of process 1"):
+        for text in (REASON, "task_exit+0x", "syscall_whole+0x", "exit_group (231) running", "thread 1 of process 1"):
             holds(text in done.stdout and text in picture, f"{text}: {done.stdout}")
         for name, status in (("/missing", 2), ("/c.svg", 2)):
             equal(subprocess.run([SAKER, "crash", top + name], capture_output=True, check=False).returncode, status, name)
@@ -110,4 +110,4 @@ def healthy():
         output = gdb(top + "/core", "saker crash", "saker ps", "saker bt 3")
     holds("the kernel has not panicked" in output, output)
     holds(re.search(r"^ +3 +3 +\d+ S +0 sleep$", output, re.M), output)
-    holds("sched_switch" in output and "syscall_dispatch" in output and "nanosleep" in output, output)
+    holds("sched_switch" in output and "syscall_entry" in output and "nanosleep" in output, output)

@@ -61,7 +61,7 @@ def objects():
     wants(output, "  PID   TID  PPID S CPU NAME", " sleep\n", "000000400000-", "/bin/busybox", "level 3 [  0]",
           "0x400000 is in frame", "frame 0x400 (physical 0x400000):", "CPU 0: runs", "CPU 1: runs",
           "taken: ", "build it with DEBUG=1", "runs on CPU",
-          "syscall_dispatch", "the tracer is off", "saker ps|maps PID")
+          "syscall_entry", "the tracer is off", "saker ps|maps PID")
 
 
 @case("gdb: the tracer's last records", only="saker")
@@ -73,7 +73,7 @@ def records():
 @case("gdb: the stack of a thread that sleeps", only="saker")
 def sleeper():
     output, _ = session(["saker bt 1", "saker locks"])
-    wants(output, "sched_switch", "syscall_dispatch", "user: rip 0x", "none of the global spinlocks")
+    wants(output, "sched_switch", "syscall_entry", "user: rip 0x", "none of the global spinlocks")
 
 
 @case("gdb: saker maps says what /proc/PID/maps says, saker ps what ps says", only="saker")

@@ -61,7 +61,7 @@ def kernel():
         equal(status, 0, "status")
         with open(top + "/f", encoding="utf-8") as file:
             stacks = folded(file.read())
-    calls = [stack for stack in stacks if stack[0] == "dd" and "syscall_dispatch" in stack]
+    calls = [stack for stack in stacks if stack[0] == "dd" and "syscall_entry" in stack]
     holds(calls, f"no system call in {list(stacks)[:5]}; {err}")
     below = [stack[1] for stack in calls if stack[1].startswith("[busybox+0x")]
     holds(len(below) > len(calls) // 2, f"the program below the call: {calls[:3]}")

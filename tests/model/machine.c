@@ -26,7 +26,6 @@ static struct thread threads[MODEL_CPUS];
 
 u32 model_cpu;
 DEFINE_PER_CPU(struct thread *, cpu_current);
-DEFINE_PER_CPU(u32 *, cpu_thread_flags);
 void (*sched_aspace_switch)(void *prev_aspace, void *next_aspace);
 bool host_irq_on = true;
 u8 *host_ram;

@@ -89,9 +89,11 @@ class Call:
             fail(where, "expected NR NAME STATE RESULT | ARGS | RESTART")
         self.nr, self.name, self.state, self.result = int(head[0]), head[1], head[2], head[3]
         self.args = [Arg(a, sets, where) for a in fields[1].split()]
-        self.restart = fields[2]
+        self.restart, *marks = fields[2].split() or [""]
+        self.frame = marks == ["frame"]
         self.note = fields[3] if len(fields) > 3 else ""
-        if self.state not in STATES or self.result not in RESULTS or self.restart not in RESTARTS:
+        if self.state not in STATES or self.result not in RESULTS or self.restart not in RESTARTS or \
+                marks not in ([], ["frame"]):
             fail(where, "bad state, result or restart")
         if len(self.args) > 6:
             fail(where, "more than six arguments")
@@ -217,17 +219,21 @@ def stub(c):
 def out_table(calls, sets):
     s, args, infos = Strings(), [], []
     structs, set_names = struct_names(calls), list(sets)
-    print(f"/* {BANNER} */\n#include <arch/trap.h>\n#include <abi/sys_protos.h>\n"
+    print(f"/* {BANNER} */\n#include <arch/upcall.h>\n#include <abi/sys_protos.h>\n"
           "#include <abi/syscall.h>\n#include <abi/syscall_info.h>\n")
     for c in calls:
         if c.state != "absent":
             stub(c)
     by_nr = {c.nr: c for c in calls}
-    print("\nconst syscall_fn_t syscall_table[SYSCALL_COUNT] = {")
-    for nr in range(calls[-1].nr + 1):
-        c = by_nr.get(nr)
-        print(f"\t{'do_' + c.name if c and c.state != 'absent' else 'syscall_absent'},\t/* {nr} */")
-    print("};\n")
+    for table in "syscall_table", "syscall_fast":
+        print(f"\nconst syscall_fn_t {table}[SYSCALL_COUNT] = {{")
+        for nr in range(calls[-1].nr + 1):
+            c = by_nr.get(nr)
+            fn = f"do_{c.name}" if c and c.state != "absent" else "syscall_absent"
+            print(f"\t{'syscall_needs_frame' if table == 'syscall_fast' and c and c.frame else fn},\t/* {nr} */")
+        print("};")
+    print(f'\n/* For the entry code, as a number. */\n'
+          f'__asm__(".globl syscall_count\\n.set syscall_count, {calls[-1].nr + 1}");\n')
     for nr in range(calls[-1].nr + 1):
         c = by_nr.get(nr)
         if not c:

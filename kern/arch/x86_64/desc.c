@@ -85,7 +85,7 @@ void desc_init_cpu(u32 cpu)
 void desc_set_rsp0(u64 top)
 {
 	arch_this_cpu_ptr(&cpu_tss)->rsp[0] = top;
-	arch_this_cpu_ptr(&percpu_head)->kernel_stack = top;
+	arch_this_cpu_ptr(&percpu_head)->kernel_stack = top - 8;	/* SYSCALL's frame starts below ss */
 }
 
 /* tops[0..3]: double fault, NMI, machine check, debug. */

@@ -9,16 +9,19 @@
  *  4. NMI, double fault and machine check run on stacks of their own, whose top
  *     word holds the CPU's per-CPU base: they find GS without trusting the
  *     interrupted value, which user mode may have set to anything.
- *  5. Who changes the frame of a running system call, other than its result,
- *     sets orig_rax to -1 (exec, sigreturn) or does it where the thread's flags
- *     send it the long way (signals, tracers): the short way back restores only
- *     what C code may have overwritten.
+ *  5. The frame of a system call lacks rbx, rbp, r12 to r15, rcx, r11 and rax until
+ *     the long way back, unless the call is watched or its row in
+ *     spec/syscalls.tbl says `frame`: those where C code or a tracer looks at them.
+ *  6. Who changes the frame of a running system call does it in such a call (exec,
+ *     sigreturn) or where the thread's flags send it the long way (signals,
+ *     tracers): the short way back restores only what C code may have overwritten.
  */
 #include "x86.h"
 
-/* Bits of the thread's flags word that ask for work: see arch/upcall.h. */
+/* Bits of the thread's flags word that ask for work: see arch/trap.h. */
 #define WORK_MASK 0x0f
 #define TRACE_MASK 0x10
+#define WATCH_MASK 0x30		/* and those that send a system call through syscall_dispatch() */
 
 	.section .text.entry, "ax"
 
@@ -121,8 +124,7 @@ debug_entry:
 	swapgs
 	movq %rsp, %rdi
 	movq %rax, %gs:PCPU_SCRATCH
-	movq %gs:PCPU_KSTACK, %rsp
-	pushq 48(%rdi)			/* ss */
+	movq %gs:PCPU_KSTACK, %rsp	/* at ss, which no program can change */
 	pushq 40(%rdi)			/* rsp */
 	pushq 32(%rdi)			/* rflags */
 	pushq 24(%rdi)			/* cs */
@@ -167,8 +169,7 @@ paranoid_entry:
 syscall_entry:
 	swapgs
 	movq %rsp, %gs:PCPU_SCRATCH
-	movq %gs:PCPU_KSTACK, %rsp
-	pushq $SEL_USER_DS
+	movq %gs:PCPU_KSTACK, %rsp	/* at ss, which no program can change */
 	pushq %gs:PCPU_SCRATCH
 	pushq %r11
 	pushq $SEL_USER_CS
@@ -177,39 +178,39 @@ syscall_entry:
 	pushq %rdi
 	pushq %rsi
 	pushq %rdx
-	pushq %rcx
-	pushq $-38			/* rax: -ENOSYS */
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
-	movl %eax, %esi			/* Linux looks at the low half of the number only */
-	RCU_QUIESCENT
-	xorl %ebp, %ebp
+	subq $TF_RDX, %rsp
+	movq %r8, TF_R8(%rsp)
+	movq %r9, TF_R9(%rsp)
+	movq %r10, TF_R10(%rsp)
+	movq %gs:arch_current, %rdi
+	movq rcu_epoch(%rip), %rcx	/* this CPU came from user mode: it holds no rcu reference */
+	movq %rcx, %gs:rcu_cpu_seen
 	sti
-	movq %rsp, %rdi
-	call syscall_dispatch
-
+	movl %eax, %eax			/* Linux looks at the low half of the number only */
+	movzbl AT_CALL_AT(%rdi), %ecx
+	movq %rax, AT_CALL_NR(%rdi, %rcx)
+	testl $WATCH_MASK, AT_FLAGS(%rdi)
+	jnz syscall_watched
+	cmpl $syscall_count, %eax
+	jae syscall_whole
+	movq %rsp, %rsi
+	call *syscall_fast(, %rax, 8)
+.Lsyscall_done:
+	movq %gs:arch_current, %rdi
+	movzbl AT_CALL_AT(%rdi), %ecx
+	movq %rax, AT_CALL_RESULT(%rdi, %rcx)
+	addb $8, AT_CALL_AT(%rdi)
 	cli
-	movq %gs:cpu_thread_flags, %rdx
-	testl $(WORK_MASK | TRACE_MASK), (%rdx)
+	testl $(WORK_MASK | TRACE_MASK), AT_FLAGS(%rdi)
 	jnz syscall_return_slow
-	cmpl $0, TF_ORIG_RAX(%rsp)
-	js syscall_return_slow		/* inv. 5 */
 	movq TF_RFLAGS(%rsp), %r11
 	testl $RFLAGS_TF, %r11d		/* SYSRET would trap before the program's next instruction */
 	jnz syscall_return_slow
 	/*
-	 * The frame is as SYSCALL made it.  C code kept rbx and r12 to r15; rip is where a SYSCALL
+	 * The frame is as SYSCALL made it.  C code kept rbx, rbp and r12 to r15; rip is where a SYSCALL
 	 * instruction ended, which is canonical: nothing can be mapped in the last page below the hole.
 	 */
-	movq TF_RBP(%rsp), %rbp
+syscall_restore:
 	movq TF_R10(%rsp), %r10
 	movq TF_R9(%rsp), %r9
 	movq TF_R8(%rsp), %r8
@@ -221,15 +222,79 @@ syscall_entry:
 	swapgs
 	sysretq
 
+/* What inv. 5 left out. */
+.macro COMPLETE_FRAME
+	movq %rbx, TF_RBX(%rsp)
+	movq %rbp, TF_RBP(%rsp)
+	movq %r12, TF_R12(%rsp)
+	movq %r13, TF_R13(%rsp)
+	movq %r14, TF_R14(%rsp)
+	movq %r15, TF_R15(%rsp)
+	movq TF_RIP(%rsp), %rcx
+	movq %rcx, TF_RCX(%rsp)
+	movq TF_RFLAGS(%rsp), %rcx
+	movq %rcx, TF_R11(%rsp)
+.endm
+
 syscall_return_slow:
 	movq %rax, TF_RAX(%rsp)
+	COMPLETE_FRAME
+	jmp return_to_user
+
+/* Spans and counts look at arguments only. */
+syscall_watched:
+	testl $TRACE_MASK, AT_FLAGS(%rdi)
+	jnz syscall_whole
+	cmpl $syscall_count, %eax
+	jae syscall_whole
+	cmpq $syscall_needs_frame, syscall_fast(, %rax, 8)
+	je syscall_whole
+	movq %rsp, %rsi
+	call syscall_spanned
+	jmp .Lsyscall_done
+
+/* In syscall_fast for calls that need a whole frame. */
+	.globl syscall_needs_frame
+syscall_needs_frame:
+	addq $8, %rsp
+syscall_whole:
+	movq $-38, TF_RAX(%rsp)		/* -ENOSYS: what a tracer sees on the way in */
+	COMPLETE_FRAME
+	movq %rsp, %rdi
+	call syscall_dispatch
+	movq %rax, TF_RAX(%rsp)
+	movq %gs:arch_current, %rdi
+	movzbl AT_CALL_AT(%rdi), %ecx
+	movq %rax, AT_CALL_RESULT(%rdi, %rcx)
+	addb $8, AT_CALL_AT(%rdi)
+	cli
+	testl $(WORK_MASK | TRACE_MASK), AT_FLAGS(%rdi)
+	jnz return_to_user
+	/* SYSRET gives what SYSCALL took: IRET if exec or sigreturn made the frame another. */
+	movq TF_RIP(%rsp), %rcx
+	cmpq %rcx, TF_RCX(%rsp)
+	jne return_to_user
+	shrq $47, %rcx
+	jnz return_to_user
+	movq TF_RFLAGS(%rsp), %r11
+	cmpq %r11, TF_R11(%rsp)
+	jne return_to_user
+	testl $(RFLAGS_TF | RFLAGS_RF), %r11d
+	jnz return_to_user
+	movq TF_RBX(%rsp), %rbx
+	movq TF_RBP(%rsp), %rbp
+	movq TF_R12(%rsp), %r12
+	movq TF_R13(%rsp), %r13
+	movq TF_R14(%rsp), %r14
+	movq TF_R15(%rsp), %r15
+	jmp syscall_restore
 
 /* rsp: struct trapframe of the running thread, at the top of its stack. */
 	.globl return_to_user
 return_to_user:
 	cli
-	movq %gs:cpu_thread_flags, %rax
-	testl $WORK_MASK, (%rax)
+	movq %gs:arch_current, %rax
+	testl $WORK_MASK, AT_FLAGS(%rax)
 	jnz return_work
 return_by_iret:
 	/* IRET with these selectors, flags and a canonical rip cannot fault. */

@@ -9,6 +9,10 @@
 #include <x86_64/arch.h>
 #include <x86_64/x86.h>
 
+_Static_assert(offsetof(struct arch_thread, call_at) == AT_CALL_AT && offsetof(struct arch_thread, call_nr) == AT_CALL_NR &&
+	       offsetof(struct arch_thread, call_result) == AT_CALL_RESULT && sizeof(struct arch_thread) == AT_FLAGS &&
+	       ARCH_CALLS * 8 == 1 << 8 * sizeof(((struct arch_thread *)0)->call_at), "what entry.S knows");
+
 /* What arch_switch_stack() pops: r15 r14 r13 r12 rbx rbp rip. */
 static u64 push_first_frame(u64 sp, void (*start)(void), u64 rbx, u64 r12)
 {
@@ -26,7 +30,7 @@ static u64 push_first_frame(u64 sp, void (*start)(void), u64 rbx, u64 r12)
 
 void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg)
 {
-	memset(at, 0, sizeof(*at));
+	memset(at, 0, offsetof(struct arch_thread, call_nr));
 	at->fpu_cpu = ~0u;
 	at->kstack_top = (u64)stack_base + KSTACK_SIZE;
 	/* The first frame's ret leaves rsp 16-byte aligned, as code that calls expects it. */
@@ -37,7 +41,7 @@ int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct
 {
 	struct trapframe *own;
 
-	memset(at, 0, sizeof(*at));
+	memset(at, 0, offsetof(struct arch_thread, call_nr));
 	at->kstack_top = (u64)stack_base + KSTACK_SIZE;
 	if (fpu_area_alloc(at))
 		return -ENOMEM;
@@ -104,6 +108,13 @@ void arch_switch(struct arch_thread *prev, struct arch_thread *next)
 		desc_set_rsp0(next->kstack_top);
 	arch_this_cpu_write(arch_current, next);
 	arch_switch_stack(&prev->ksp, next->ksp);
+}
+
+const u32 *arch_current_flags(void)
+{
+	struct arch_thread *at = this_cpu_read(arch_current);
+
+	return at ? (const u32 *)(at + 1) : NULL;
 }
 
 void arch_exec_reset(struct arch_thread *at, u64 ip, u64 sp)

@@ -88,6 +88,12 @@
 #define TF_SS	    160
 #define TF_SIZE	    168
 
+/* Offsets in struct arch_thread, and of the thread's flags behind it. */
+#define AT_CALL_AT     44
+#define AT_CALL_NR     112
+#define AT_CALL_RESULT 368
+#define AT_FLAGS       624
+
 /* Offsets in struct percpu_head (fixed: the compiler reads the canary at %gs:0x28). */
 #define PCPU_SELF    0x00
 #define PCPU_KSTACK  0x08

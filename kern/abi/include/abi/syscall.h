@@ -1,9 +1,10 @@
 /*
- * System-call dispatch.  syscall_dispatch() (declared in arch/upcall.h) looks
- * the number up in syscall_table, generated from spec/syscalls.tbl, calls the
- * stub, which passes the registers on as typed arguments, and leaves the
- * result in the frame's rax.  Restart errors stay there: proc_return_to_user()
- * settles them.  Context: threads, interrupts on.
+ * System-call dispatch.  The entry code calls through syscall_fast (declared in
+ * arch/upcall.h), generated from spec/syscalls.tbl: stubs that pass the registers
+ * on as typed arguments.  Watched calls and those that need a whole frame go
+ * through syscall_dispatch() and syscall_table, which has the stubs of all.
+ * Restart errors are results like others: proc_return_to_user() settles them.
+ * Context: threads, interrupts on.
  */
 #pragma once
 

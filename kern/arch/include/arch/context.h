@@ -9,16 +9,21 @@
 #define KSTACK_ORDER 2
 #define KSTACK_SIZE  (PAGE_SIZE << KSTACK_ORDER)	/* plus an unmapped guard page below */
 
+#define ARCH_CALLS 32		/* 8 * ARCH_CALLS is 256: call_at wraps around by itself */
+
 struct arch_thread {
 	u64 ksp;		/* saved kernel stack pointer while not running */
 	u64 kstack_top;		/* const after init; the user trapframe sits just below */
 	u64 fs_base, gs_base;	/* user's; gs_base is the inactive one while in the kernel */
 	void *fpu;		/* XSAVE area, 64-byte aligned, NULL for kernel threads */
 	u32 fpu_cpu;		/* whose registers hold it, ~0: memory only */
+	u8 call_at;		/* byte offset in the ring below: the running system call, or the next; wraps around */
 	bool fpu_loading;	/* fpu is being filled from a signal frame: registers are dead */
 	bool stepping;		/* a debugger single-steps it; step_forced: rflags.TF is the debugger's */
 	bool step_forced;
 	u64 debug_regs[8];	/* debug.c; [7] non-zero: loaded while the thread runs */
+	u64 call_nr[ARCH_CALLS];	/* the last system calls: number, result (entry.S) */
+	i64 call_result[ARCH_CALLS];
 };
 
 /* The user register frame of a thread whose stack top is kstack_top. */
@@ -27,7 +32,8 @@ static inline struct trapframe *arch_thread_frame(const struct arch_thread *at)
 	return (struct trapframe *)at->kstack_top - 1;
 }
 
-/* Prepares a thread that will start in entry(arg) in kernel mode, interrupts on, after sched_thread_started(). */
+/* Both: *at is zero.
+ * Prepares a thread that will start in entry(arg) in kernel mode, interrupts on, after sched_thread_started(). */
 void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg);
 /* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  Its FPU state is the
  * running thread's, or initial where that has none.  -ENOMEM for the area. */
@@ -40,6 +46,8 @@ static inline NORETURN void arch_call_on_stack(void *top, void (*fn)(void))
 	__asm__ volatile("xorl %%ebp, %%ebp; movq %0, %%rsp; call *%1" :: "r"(top), "r"(fn) : "memory");
 	__builtin_unreachable();
 }
+/* The flags word of the thread that runs here; NULL before the CPU's first switch. */
+const u32 *arch_current_flags(void);
 /* Saves prev, loads next; returns in next's context.  Interrupts off, run queue lock held over it. */
 void arch_switch(struct arch_thread *prev, struct arch_thread *next);
 /* exec: clean registers, FPU defaults, TLS bases zero; user mode starts at ip with sp. */

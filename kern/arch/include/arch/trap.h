@@ -14,7 +14,8 @@ struct trapframe {
 	u64 rip, cs, rflags, rsp, ss;
 };
 
-/* Bits of the running thread's flags word that send it to proc_return_to_user() (entry.S). */
+/* Bits of the running thread's flags word that send it to proc_return_to_user() (entry.S): the word lies right behind
+ * its struct arch_thread. */
 #define THREAD_WORK_MASK 0x0fu
 
 static inline bool trapframe_is_user(const struct trapframe *tf) { return tf->cs & 3; }

@@ -17,8 +17,15 @@ enum trap_kind {
 NORETURN void kernel_main(struct bootinfo *bi);
 /* init: a secondary CPU, interrupts off. */
 NORETURN void kernel_main_secondary(u32 cpu);
-/* abi: a system call; sleeps.  Its result, which goes to tf->rax only where someone may look at it. */
-i64 syscall_dispatch(struct trapframe *tf, u32 nr);
+/* abi: the system calls by number, syscall_count of them; each sleeps.  self: struct task and, at its start, arch_thread.
+ * Calls whose row says `frame` are syscall_needs_frame here, which goes to syscall_dispatch(). */
+struct task;
+extern i64 (*const syscall_fast[])(struct task *self, const struct trapframe *tf);
+i64 syscall_needs_frame(struct task *self, const struct trapframe *tf);	/* entry.S's */
+/* abi: the same for a call that is a span or counted, of a thread that nobody traces. */
+i64 syscall_spanned(struct task *self, const struct trapframe *tf);
+/* abi: a system call that needs a whole frame, is watched or does not exist; sleeps.  Its result. */
+i64 syscall_dispatch(struct trapframe *tf);
 /* vm: page fault on a user address, from user mode or from usercopy.  Sleeps.  0, or -errno
  * (-EFAULT, -EACCES: SIGSEGV MAPERR, ACCERR; -EIO: SIGBUS; -ENOMEM: OOM).  err is the hardware's error code. */
 MUST_USE int vm_fault_user(u64 addr, u64 err, bool from_user);
@@ -27,7 +34,7 @@ MUST_USE int vm_fault_user(u64 addr, u64 err, bool from_user);
 void proc_user_trap(struct trapframe *tf, enum trap_kind kind, u64 addr, u64 hw_err);
 void proc_user_fault(struct trapframe *tf, u64 addr, u64 hw_err, int fault_err);
 /* proc: last stop before user mode when thread flags ask for work: signals, reschedule, exit.  Sleeps.
- * Called again until no bit of THREAD_WORK_MASK is set in *cpu_thread_flags: it must clear what it has done. */
+ * Called again until no bit of THREAD_WORK_MASK is set in the thread's flags: it must clear what it has done. */
 void proc_return_to_user(struct trapframe *tf);
 /* core: the local timer fired.  Interrupt context. */
 void timer_interrupt(void);

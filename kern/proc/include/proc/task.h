@@ -73,9 +73,6 @@ struct task {
 		i64 (*fn)(struct task *self);
 		u64 arg[5];
 	} restart;
-	u64 syscall_nr;				/* running system call, ~0: none */
-	u64 last_syscalls[32][2];		/* ring for crash reports: number, result */
-	u32 last_syscall_pos;
 	bool in_execve, is_vfork_child;
 	struct vfork_wait *vfork;		/* parent's completion, taken at exec or exit */
 	struct ptrace *trace;			/* NULL until it is traced for the first time; the pointer is const from then on

@@ -40,7 +40,7 @@ enum thread_state {
 
 struct thread {
 	struct arch_thread arch;
-	u32 flags;			/* TF_*, atomic (bits_set / bits_clear) */
+	u32 flags;			/* TF_*, atomic (bits_set / bits_clear); behind arch: entry.S looks there */
 	u32 state;			/* enum thread_state; see sched.h for the protocol */
 	u32 cpu;			/* run queue it belongs to */
 	bool on_cpu;			/* still executing there (cleared by the next thread after the switch) */
@@ -75,8 +75,9 @@ struct thread {
 	i32 pagefault_disabled;
 };
 
+_Static_assert(offsetof(struct thread, flags) == sizeof(struct arch_thread), "where entry.S looks for them");
+
 DECLARE_PER_CPU(struct thread *, cpu_current);
-DECLARE_PER_CPU(u32 *, cpu_thread_flags);	/* &current->flags, for the entry code */
 static inline struct thread *thread_current(void) { return this_cpu_read(cpu_current); }
 
 /* Fills t (zeroed by the caller) and allocates the kernel stack; policy, nice and affinity are those of the running
