@@ -167,6 +167,8 @@ void signal_recalc(struct task *self);			/* sig_lock held: TF_SIGNAL of the runn
 /* Starts the group's death; false: already under way. */
 bool signal_kill_group_locked(struct process *p, i32 code) MUST_HOLD(&p->sig_lock);
 bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force);
+/* Does sending it do anything, now?  Stop signals and SIGCONT do in any case. */
+bool signal_is_heard_locked(struct process *p, struct task *t, u32 sig, bool force) MUST_HOLD(&p->sig_lock);
 void signal_fill_user(struct siginfo_k *info, struct task *from, u32 sig, i32 code);
 void signal_exit_thread(struct task *self);	/* no more signals for it; others take the shared ones */
 void signal_flush_handlers(struct task *self);	/* exec */

@@ -283,26 +283,32 @@ void process_times(struct process *p, u64 *user_ns, u64 *sys_ns)
 	*sys_ns = process_cpu_ns(p, user_ns) - *user_ns;
 }
 
-static u64 process_maxrss_kb(struct process *p)
+static u64 maxrss_kb_locked(struct process *p) MUST_HOLD(&p->lock)
 {
-	GUARD_SPIN(&p->lock);
 	return MAX(p->maxrss, p->aspace ? p->aspace->peak_rss : 0) * (PAGE_SIZE / 1024);
 }
 
-static void add_space_faults(struct process *p, struct rusage_k *out)
+static u64 process_maxrss_kb(struct process *p)
 {
 	GUARD_SPIN(&p->lock);
+	return maxrss_kb_locked(p);
+}
+
+static void add_space(struct process *p, struct rusage_k *out)
+{
+	GUARD_SPIN(&p->lock);
+	out->maxrss_kb = maxrss_kb_locked(p);
 	if (!p->aspace)
 		return;
 	out->minflt += (u64)atomic64_read(&p->aspace->min_faults);
 	out->majflt += (u64)atomic64_read(&p->aspace->maj_faults);
 }
 
-static void add_live_counts(struct process *p, struct rusage_k *out)
+static void add_threads(struct process *p, struct rusage_k *out) MUST_HOLD(&p->sig_lock)
 {
 	struct task *t;
 
-	GUARD_IRQ(&p->sig_lock);
+	out->sys_ns = process_cpu_ns(p, &out->user_ns) - out->user_ns;
 	out->nvcsw += p->dead_nvcsw;
 	out->nivcsw += p->dead_nivcsw;
 	list_for_each(t, &p->threads, thread_link) {
@@ -315,8 +321,6 @@ static void add_live_counts(struct process *p, struct rusage_k *out)
 
 void process_rusage(struct process *p, int who, struct rusage_k *out)
 {
-	u64 user = 0, sys = 0;
-
 	memset(out, 0, sizeof(*out));
 	if (who == 1) {				/* RUSAGE_THREAD */
 		struct task *self = task_current();
@@ -329,24 +333,20 @@ void process_rusage(struct process *p, int who, struct rusage_k *out)
 		out->maxrss_kb = process_maxrss_kb(p);
 		return;
 	}
-	if (who != -1) {			/* RUSAGE_SELF, or both (-2) */
-		process_times(p, &user, &sys);
-		out->maxrss_kb = process_maxrss_kb(p);
-		add_space_faults(p, out);
-		add_live_counts(p, out);
-	}
+	if (who != -1)				/* RUSAGE_SELF, or both (-2) */
+		add_space(p, out);
+	GUARD_IRQ(&p->sig_lock);
+	if (who != -1)
+		add_threads(p, out);
 	if (who < 0) {				/* RUSAGE_CHILDREN, or both */
-		GUARD_IRQ(&p->sig_lock);
-		user += p->child_user_ns;
-		sys += p->child_sys_ns;
+		out->user_ns += p->child_user_ns;
+		out->sys_ns += p->child_sys_ns;
 		out->minflt += p->child_min_faults;
 		out->majflt += p->child_maj_faults;
 		out->nvcsw += p->child_nvcsw;
 		out->nivcsw += p->child_nivcsw;
 		out->maxrss_kb = MAX(out->maxrss_kb, p->child_maxrss);
 	}
-	out->user_ns = user;
-	out->sys_ns = sys;
 }
 
 bool process_may_inspect(const struct cred *c, struct process *target)

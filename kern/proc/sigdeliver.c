@@ -58,36 +58,45 @@ bool signal_ignores_children(struct process *p)
 	return act->handler == SIG_IGN_K || act->flags & SA_NOCLDWAIT_K;
 }
 
+/* Is SIGCHLD worth sending?  autoreap: it says that zombies are released at once. */
+static bool hears_of_children(struct process *parent, bool *autoreap)
+{
+	GUARD_IRQ(&parent->sig_lock);
+	const struct sigaction_k *act = sighand_action(parent->sighand, SIGCHLD);
+
+	*autoreap = act->handler == SIG_IGN_K || act->flags & SA_NOCLDWAIT_K;
+	return act->handler != SIG_IGN_K && signal_is_heard_locked(parent, parent->leader, SIGCHLD, false);
+}
+
+static void send_exit(struct process *p, struct process *parent, i32 sig)
+{
+	i32 status = p->group_exiting ? p->group_exit_code : p->leader->exit_code;
+	struct siginfo_k info;
+
+	if (sig <= 0 || sig > SIGMAX)
+		return;
+	fill_child(&info, p);
+	info.code = (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
+	info.chld.status = (status & 0x7f) ? status & 0x7f : status >> 8 & 0xff;
+	info.signo = sig;
+	GUARD_IRQ(&parent->sig_lock);
+	DISCARD(signal_send_locked(parent, NULL, (u32)sig, &info, false));	/* a full queue loses only the notice */
+}
+
 /* A traced leader's end is its tracer's to hear: the parent comes when that one has waited. */
 bool notify_parent_exit_locked(struct process *p)
 {
 	struct process *parent = ptrace_reparented(p->leader) ? p->leader->trace->tracer->proc : p->parent;
 	i32 sig = p->leader->exit_signal;
-	i32 status = p->group_exiting ? p->group_exit_code : p->leader->exit_code;
-	struct siginfo_k info;
-	const struct sigaction_k *act;
 	bool autoreap = false;
-	u64 irq;
 
 	waitq_wake_all(&p->exit_wait);
 	if (!parent)
 		return false;
 	if (parent != p->parent || (sig > 0 && sig != SIGCHLD && p->parent_exec_id != parent->exec_id))
 		sig = SIGCHLD;
-	fill_child(&info, p);
-	info.code = (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
-	info.chld.status = (status & 0x7f) ? status & 0x7f : status >> 8 & 0xff;
-	info.signo = sig;
-	irq = spin_lock_irq(&parent->sig_lock);
-	act = sighand_action(parent->sighand, SIGCHLD);
-	if (sig == SIGCHLD && (act->handler == SIG_IGN_K || (act->flags & SA_NOCLDWAIT_K))) {
-		autoreap = true;
-		if (act->handler == SIG_IGN_K)
-			sig = 0;
-	}
-	if (sig > 0 && sig <= SIGMAX)
-		DISCARD(signal_send_locked(parent, NULL, (u32)sig, &info, false));	/* a full queue loses only the notice */
-	spin_unlock_irq(&parent->sig_lock, irq);
+	if (sig != SIGCHLD || hears_of_children(parent, &autoreap))
+		send_exit(p, parent, sig);
 	waitq_wake_all(&parent->child_wait);
 	return autoreap;
 }

@@ -71,6 +71,15 @@ bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force)
 	return h == SIG_IGN_K || (h == SIG_DFL_K && (SIGBIT(sig) & SIG_IGNORE_MASK));
 }
 
+bool signal_is_heard_locked(struct process *p, struct task *t, u32 sig, bool force)
+{
+	if ((t->blocked.bits | t->real_blocked.bits) & SIGBIT(sig))
+		return true;			/* its action may change before it is unblocked */
+	if (likely(!signal_is_ignored(p, t, sig, force)))
+		return true;
+	return (task_is_traced(t) || t->watched & WATCH_STRACE) && sig != SIGKILL;	/* somebody may want to know */
+}
+
 bool signal_ignored(struct task *self, u32 sig)
 {
 	GUARD_IRQ(&self->proc->sig_lock);
@@ -148,7 +157,7 @@ static void continue_group(struct process *p)
 }
 
 /* Effects that come before the question whether the signal is kept.  False: it is dropped. */
-static bool prepare(struct process *p, struct task *t, u32 sig, bool force)
+static bool prepare(struct process *p, struct task *t, u32 sig, bool force) MUST_HOLD(&p->sig_lock)
 {
 	struct task *each;
 
@@ -162,13 +171,7 @@ static bool prepare(struct process *p, struct task *t, u32 sig, bool force)
 		sigqueue_remove(&p->shared_pending, SIG_STOP_MASK);
 		continue_group(p);
 	}
-	if (!t)
-		t = p->leader;
-	if ((t->blocked.bits | t->real_blocked.bits) & SIGBIT(sig))
-		return true;			/* its action may change before it is unblocked */
-	if (likely(!signal_is_ignored(p, t, sig, force)))
-		return true;
-	return (task_is_traced(t) || t->watched & WATCH_STRACE) && sig != SIGKILL;	/* somebody may want to know */
+	return signal_is_heard_locked(p, t ? t : p->leader, sig, force);
 }
 
 static bool wants(struct task *t, u32 sig)

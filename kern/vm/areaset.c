@@ -38,6 +38,8 @@ struct area_set *area_set_create(void)
 	spin_init(&set->lock, LR_AREA_SET);
 	spin_unshared(&set->lock);
 	set->nspaces = 0;
+	memset(set->parted, 0, sizeof(set->parted));
+	set->forks = 0;
 	list_init(&set->spaces);
 	return set;
 }

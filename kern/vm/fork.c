@@ -10,6 +10,8 @@
 
 #include "vm.h"
 
+#define FORK_FORGETS 32u		/* forks */
+
 /* --- areas ----------------------------------------------------------------- */
 
 static void copy_layout(struct aspace *to, const struct aspace *from)
@@ -210,7 +212,7 @@ static int copy_mixed_leaves(struct aspace *from, struct aspace *to) MUST_HOLD(&
 }
 
 /* A table that the child has like its parent.  Only rmap can look at the child: tables are linked under the lock. */
-static struct page *like_parent(struct aspace *to, struct page *upper, u32 i)
+static ALWAYS_INLINE struct page *like_parent(struct aspace *to, struct page *upper, u32 i)
 {
 	struct page *fresh = pgtable_table_alloc();
 
@@ -303,43 +305,111 @@ static bool part_pages(pte_t *mine, pte_t *its, const struct area *a, u64 va, st
 	return true;
 }
 
-/*
- * Copies the page at va now, which both sides are about to write: two faults, and the copy of a table in one of them,
- * need not happen.  Where memory is short they do.
- */
-static void part_at(struct aspace *from, struct aspace *to, u64 va) MUST_HOLD(&from->lock)
+/* A page to be copied, and what that takes. */
+struct part {
+	u64 va;
+	const struct area *area;
+	struct page *page, *table;	/* table: where the part before is of another leaf */
+};
+#define PARTS (FORK_WRITES + FORK_LEARNED)
+
+/* Adds va's page to the n parts there are: how many there are then.  Where memory is short there are no more. */
+static u32 part_add(struct aspace *from, struct part *parts, u32 n, u64 va) MUST_HOLD(&from->lock)
 {
-	const struct area *a = area_find(from, va);
+	struct part *p = &parts[n];
 
-	if (!a || a->start > va || (a->flags & (VM_WRITE | VM_SHARED)) != VM_WRITE)
-		return;
-	AUTO(page) pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_NORECLAIM);
-	struct page *table = pg ? pgtable_table_alloc() : NULL;
+	*p = (struct part){ .va = va & PAGE_MASK, .area = area_find(from, va) };
+	if (!p->area || p->area->start > va || (p->area->flags & (VM_WRITE | VM_SHARED)) != VM_WRITE)
+		return n;
+	p->page = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_NORECLAIM);
+	if (!p->page)
+		return n;
+	if (!n || huge_base(p[-1].va) != huge_base(va))
+		p->table = pgtable_table_alloc();
+	return n + 1;
+}
 
-	if (!table)
-		return;
+static void parts_copy(struct aspace *from, struct aspace *to, struct part *parts, u32 n)
+{
+	pte_t *mine = NULL, *its = NULL;
+	bool parted = false;
+
 	spin_lock(&from->pgt_lock);
 	spin_lock_nested(&to->pgt_lock);
-	pte_t *mine = pgtable_dir_slot(from, va, NULL), *its = pgtable_dir_slot(to, va, NULL);
-
-	if (part_leaves(mine, its, &table) && part_pages(mine, its, a, va, pg))
-		(void)MOVE(pg);
+	for (struct part *p = parts; p < parts + n; p++) {
+		if (p == parts || huge_base(p[-1].va) != huge_base(p->va)) {
+			mine = pgtable_dir_slot(from, p->va, NULL);
+			its = pgtable_dir_slot(to, p->va, NULL);
+			parted = part_leaves(mine, its, &p->table);
+		}
+		if (parted && part_pages(mine, its, p->area, p->va, p->page))
+			p->page = NULL;
+	}
 	spin_unlock(&to->pgt_lock);
 	spin_unlock(&from->pgt_lock);
-	if (table)
-		pgtable_table_free(table);
+	for (struct part *p = parts; p < parts + n; p++) {
+		if (unlikely(p->page))
+			page_put(p->page);
+		if (unlikely(p->table))
+			pgtable_table_free(p->table);
+	}
 }
 
 /*
- * Only for a parent with one thread: another would write between the copy and the flush, and its later write to a page
- * that is not copied might be seen without this one.
+ * The first copies on either side after a fork teach the next fork what to copy at once: pages that C libraries write in
+ * every child.  Now and then all is forgotten, since nobody notices when a page is not written any more.
+ */
+void fork_learn(struct aspace *as, u64 va)
+{
+	u64 *parted = as->set->parted;
+
+	WRITE_ONCE(as->lessons, READ_ONCE(as->lessons) - 1);
+	for (u32 i = 0; i < FORK_LEARNED; i++) {
+		if (READ_ONCE(parted[i]) == va)
+			return;
+		if (READ_ONCE(parted[i]))
+			continue;
+		WRITE_ONCE(parted[i], va);
+		return;
+	}
+}
+
+static u32 parts_learned(struct aspace *from, struct part *parts, u32 n) MUST_HOLD(&from->lock)
+{
+	struct area_set *set = from->set;
+	u32 forks = READ_ONCE(set->forks) + 1;
+
+	for (u32 i = 0; i < FORK_LEARNED; i++) {
+		u64 va = READ_ONCE(set->parted[i]);
+
+		if (va)
+			n = part_add(from, parts, n, va);
+		if (forks == FORK_FORGETS)
+			WRITE_ONCE(set->parted[i], 0);
+	}
+	WRITE_ONCE(set->forks, forks % FORK_FORGETS);
+	return n;
+}
+
+/*
+ * Copies now what both sides are about to write: two faults a page, and the copy of a table in one of them, need not
+ * happen.  Only for a parent with one thread: another would write between the copy and the flush, and its later write
+ * to a page that is not copied might be seen without this one.
  */
 static void part_early(struct aspace *from, struct aspace *to, const struct fork_writes *w) MUST_HOLD(&from->lock)
 {
+	struct part parts[PARTS];
+	u32 n = 0;
+
 	if (!w || atomic_read(&from->users) > 1)
 		return;
 	for (u32 i = 0; i < w->n; i++)
-		part_at(from, to, w->at[i] & PAGE_MASK);
+		n = part_add(from, parts, n, w->at[i]);
+	n = parts_learned(from, parts, n);
+	if (n)
+		parts_copy(from, to, parts, n);
+	WRITE_ONCE(from->lessons, FORK_LEARNED);
+	WRITE_ONCE(to->lessons, FORK_LEARNED);
 }
 
 /* --- all of it --------------------------------------------------------------- */

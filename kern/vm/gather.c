@@ -80,6 +80,8 @@ bool tlb_elsewhere(struct aspace *as)
 	u32 words = BITMAP_WORDS(cpu_count()), self = cpu_id();
 
 	memory_fence();
+	if (likely(words == 1))
+		return READ_ONCE(as->cpus_inline) & ~(1ull << self);
 	for (u32 i = 0; i < words; i++) {
 		u64 w = READ_ONCE(as->cpus[i]);
 

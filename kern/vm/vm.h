@@ -246,11 +246,14 @@ void area_hole_made(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);
 /* aspace.c: aspace_create() as a member of set; NULL: of one of its own. */
 MUST_USE struct aspace *space_create(struct area_set *set);
 
+#define FORK_LEARNED 2u
 /* areaset.c: the spaces that share one tree of areas.  aspace_create() and fork make each space a member of one. */
 struct area_set {
 	spinlock_t lock;			/* rank AREA_SET */
 	u32 nspaces;				/* lock to change; inv. A7 when it may be read without */
 	struct list spaces GUARDED_BY(&lock);	/* aspace.set_link; parents before their children */
+	u64 parted[FORK_LEARNED];		/* pages that a space copied soon after a fork, 0: none.  Hints, atomic (fork.c) */
+	u32 forks;				/* since parted was empty; as it */
 };
 void area_set_init(void);
 MUST_USE struct area_set *area_set_create(void);		/* no space in it yet; NULL: no memory */
@@ -281,6 +284,9 @@ static inline bool flags_count_data(u32 f)
 {
 	return (f & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;
 }
+
+/* fork.c: as copied the page at va on a write, and as->lessons is not 0.  as->lock shared. */
+void fork_learn(struct aspace *as, u64 va);
 
 /* fault.c */
 #define FAULT_FORCE (1u << 31)		/* with VM_WRITE or VM_READ: ptrace's right */

@@ -62,6 +62,7 @@ struct aspace {
 	u64 gen GUARDED_BY(&lock);
 	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (gap.c, inv. A4).  lock exclusive */
 	refcount_t refs;		/* users of the struct (pins) */
+	u32 lessons;			/* copies on write that the next fork is still to learn from; atomic */
 	atomic_t users;			/* threads that run in it: at 0 it is torn down */
 	pfn_t root;			/* top table; const after create */
 	spinlock_t pgt_lock;		/* rank PGTABLE: table structure and entries */
@@ -115,8 +116,9 @@ MUST_USE bool aspace_try_use(struct aspace *as);	/* false: the last user is gone
 void aspace_unuse(struct aspace *as);
 void aspace_switch(void *prev, void *next);	/* for sched_aspace_switch; interrupts off */
 /* Addresses whose pages both sides of a fork are about to write. */
+#define FORK_WRITES 2u
 struct fork_writes {
-	u64 at[2];
+	u64 at[FORK_WRITES];
 	u32 n;
 };
 /*
