@@ -18,11 +18,6 @@ struct timer_cpu {
 };
 static DEFINE_PER_CPU(struct timer_cpu, timer_cpu) = { .lock = SPINLOCK_INIT(LR_TIMER) };
 
-void timer_init(struct timer *t, void (*fn)(struct timer *t))
-{
-	*t = (struct timer){ .fn = fn, .cpu = cpu_id() };
-}
-
 static void queue_insert(struct timer_cpu *tc, struct timer *t)
 {
 	struct rb_node **link = &tc->tree.root, *parent = NULL;

@@ -146,15 +146,16 @@ static void child_drop(struct task *t)
 static int copy_context(struct birth *b)
 {
 	struct task *t = b->child, *self = b->self;
-	struct trapframe tf = *task_frame(self);
 	const struct clone_args_k *a = b->args;
+	struct trapframe *tf;
 
-	tf.rax = 0;
-	tf.orig_rax = ~0ull;
-	if (a->stack)
-		tf.rsp = a->stack;
-	if (arch_thread_init_user(&t->thread.arch, t->thread.stack, &tf))
+	if (arch_thread_init_user(&t->thread.arch, t->thread.stack, task_frame(self)))
 		return -ENOMEM;
+	tf = task_frame(t);
+	tf->rax = 0;
+	tf->orig_rax = ~0ull;
+	if (a->stack)
+		tf->rsp = a->stack;
 	arch_thread_copy_bases(&t->thread.arch);
 	if (!(a->flags & CLONE_SETTLS))
 		return 0;

@@ -55,10 +55,11 @@ void process_put(struct process *p)
 
 struct process *process_alloc(void)
 {
-	struct process *p = slab_zalloc(process_cache);
+	struct process *p = slab_alloc(process_cache);
 
 	if (!p)
 		return NULL;
+	memset(p, 0, offsetof(struct process, rlim));
 	ref_init(&p->refs);
 	spin_init(&p->lock, LR_PROC);
 	spin_init(&p->sig_lock, LR_SIGNAL);

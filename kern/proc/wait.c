@@ -270,7 +270,11 @@ static i64 wait_run(struct wait_request *w)
 	int err;
 
 	list_init(&w->reaped);
-	err = waitq_wait_intr(&w->self->proc->child_wait, scan(w));
+	/* A child that was just made is seldom dead; WNOHANG is to be told, not to wait. */
+	if (w->options & WNOHANG)
+		err = scan(w) ? 0 : -EAGAIN;		/* true in any case */
+	else
+		err = waitq_wait_intr_queued(&w->self->proc->child_wait, scan(w));
 	while ((n = list_pop_front(&w->reaped))) {
 		TRACE_SPAN(wait_reap);
 		task_release_rest(list_entry(n, struct task, thread_link));

@@ -69,12 +69,13 @@ static void space_free(struct aspace *as)
 
 struct aspace *space_create(struct area_set *set)
 {
-	struct aspace *as = slab_zalloc(aspace_cache);
+	struct aspace *as = slab_alloc(aspace_cache);
 	u32 words = BITMAP_WORDS(cpu_count());
 	struct page *root;
 
 	if (!as)
 		return NULL;
+	memset(as, 0, set ? offsetof(struct aspace, auxv) : sizeof(*as));
 	as->cpus = words > 1 ? kzalloc(words * sizeof(u64)) : &as->cpus_inline;
 	root = as->cpus ? pgtable_root_alloc() : NULL;
 	if (root && !set)

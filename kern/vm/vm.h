@@ -243,7 +243,7 @@ u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap 
 bool area_covers(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* no hole */
 void area_hole_made(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);	/* for the gap search's hint */
 
-/* aspace.c: aspace_create() as a member of set; NULL: of one of its own. */
+/* aspace.c: aspace_create() as a member of set, auxv left to the caller; NULL: of one of its own. */
 MUST_USE struct aspace *space_create(struct area_set *set);
 
 #define FORK_LEARNED 2u

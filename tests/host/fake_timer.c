@@ -7,8 +7,6 @@
 static struct timer *armed[MAX_TIMERS];
 static u32 narmed;
 
-void timer_init(struct timer *t, void (*fn)(struct timer *t)) { *t = (struct timer){ .fn = fn }; }
-
 bool timer_try_cancel(struct timer *t)
 {
 	for (u32 i = 0; i < narmed; i++)

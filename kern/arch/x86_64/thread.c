@@ -30,7 +30,6 @@ static u64 push_first_frame(u64 sp, void (*start)(void), u64 rbx, u64 r12)
 
 void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg)
 {
-	memset(at, 0, offsetof(struct arch_thread, call_nr));
 	at->fpu_cpu = ~0u;
 	at->kstack_top = (u64)stack_base + KSTACK_SIZE;
 	/* The first frame's ret leaves rsp 16-byte aligned, as code that calls expects it. */
@@ -41,7 +40,6 @@ int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct
 {
 	struct trapframe *own;
 
-	memset(at, 0, offsetof(struct arch_thread, call_nr));
 	at->kstack_top = (u64)stack_base + KSTACK_SIZE;
 	if (fpu_area_alloc(at))
 		return -ENOMEM;

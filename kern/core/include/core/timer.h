@@ -7,6 +7,7 @@
 #pragma once
 
 #include <base/rbtree.h>
+#include <core/percpu.h>
 
 struct timer {
 	struct rb_node node;	/* guarded by the CPU's timer lock */
@@ -18,7 +19,10 @@ struct timer {
 
 /* Was it ever armed?  Never: nothing is to be cancelled.  What the owner arms it under is held. */
 static inline bool timer_was_armed(const struct timer *t) { return t->when_ns; }
-void timer_init(struct timer *t, void (*fn)(struct timer *t));
+static inline void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	*t = (struct timer){ .fn = fn, .cpu = cpu_id() };
+}
 /* Arms or re-arms.  A time already past fires as soon as interrupts are on.  Context: any. */
 void timer_arm(struct timer *t, u64 when_ns);
 /* True: it was armed and did not fire.  On return the callback is not running (waits for it if on another CPU). */

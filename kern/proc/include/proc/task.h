@@ -123,7 +123,6 @@ struct process {
 	u32 stop_signal;
 	u32 stopping;				/* threads that still have to stop */
 	struct task *exec_task;			/* execve is killing the others */
-	struct rlimit64 rlim[RLIMITS];		/* process.lock */
 	struct list posix_timers;		/* process.lock */
 	struct itimer_state { u64 next_ns, interval_ns; } itimer[3];
 	struct timer real_timer;
@@ -145,6 +144,7 @@ struct process {
 	u64 exec_id, parent_exec_id;		/* an exec on either side turns exit_signal into SIGCHLD */
 	u32 next_timer_id;			/* process.lock */
 	struct timer cpu_timer;			/* itimers VIRTUAL and PROF, RLIMIT_CPU */
+	struct rlimit64 rlim[RLIMITS];		/* process.lock.  Last: its maker fills it, process_alloc() does not */
 };
 
 static inline struct task *task_current(void) { return (struct task *)thread_current(); }

@@ -52,10 +52,10 @@ static inline void waitq_check_lost(struct waiter *w) {}
  * Waits until cond is true.  0, or for the forms that say so -ERESTARTSYS
  * (signal), -ETIMEDOUT (deadline passed).  cond is evaluated with no lock.
  */
-#define WAIT_LOOP_(q, cond, st, excl, deadline)						\
+#define WAIT_LOOP_FROM_(q, at_once, cond, st, excl, deadline)				\
 	({										\
 		int wl_ret_ = 0;							\
-		if (!(cond)) {								\
+		if (!(at_once)) {							\
 			struct waiter wl_w_;						\
 			waiter_init(&wl_w_);						\
 			wl_w_.exclusive = (excl);					\
@@ -82,8 +82,11 @@ static inline void waitq_check_lost(struct waiter *w) {}
 		}									\
 		wl_ret_;								\
 	})
+#define WAIT_LOOP_(q, cond, st, excl, deadline)	    WAIT_LOOP_FROM_(q, cond, cond, st, excl, deadline)
 #define waitq_wait(q, cond)			    ((void)WAIT_LOOP_(q, cond, THREAD_SLEEP, false, ~0ull))
 #define waitq_wait_intr(q, cond)		    WAIT_LOOP_(q, cond, THREAD_SLEEP_INTR, false, ~0ull)
+/* For a condition that is dear and seldom true at once: nobody looks before the thread is queued. */
+#define waitq_wait_intr_queued(q, cond)		    WAIT_LOOP_FROM_(q, false, cond, THREAD_SLEEP_INTR, false, ~0ull)
 #define waitq_wait_intr_excl(q, cond)		    WAIT_LOOP_(q, cond, THREAD_SLEEP_INTR, true, ~0ull)
 #define waitq_wait_kill(q, cond)		    WAIT_LOOP_(q, cond, THREAD_SLEEP_KILL, false, ~0ull)
 #define waitq_wait_intr_until(q, cond, deadline)    WAIT_LOOP_(q, cond, THREAD_SLEEP_INTR, false, deadline)

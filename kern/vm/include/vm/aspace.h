@@ -70,7 +70,6 @@ struct aspace {
 	u64 *cpus;			/* bitmap, atomic: CPUs that may hold translations */
 	u64 brk_start, brk, stack_top, mmap_base, stack_limit;
 	u64 arg_start, arg_end, env_start, env_end, code_start, code_end, data_start, data_end;
-	u64 auxv[2 * 24];		/* as put on the stack, for /proc/PID/auxv */
 	u64 nareas GUARDED_BY(&lock), total_pages, locked_pages;
 	u64 data_pages GUARDED_BY(&lock);	/* private writable, not stack: what RLIMIT_DATA limits */
 	u64 nofork GUARDED_BY(&lock);	/* areas with VM_DONTFORK or VM_WIPEFORK */
@@ -93,6 +92,7 @@ struct aspace {
 	u32 no_huge;			/* bool: PR_SET_THP_DISABLE; read anywhere */
 	struct list audit_link;		/* debug=audit: all spaces (audit_count.c) */
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
+	u64 auxv[2 * 24];		/* as put on the stack, for /proc/PID/auxv.  Last: fork fills it, space_create() need not */
 };
 
 /* vfs tells vm how to hold a file that a mapping names. */
