@@ -468,7 +468,7 @@ static i64 clone_run(struct task *self, const struct clone_args_k *a)
 		return err;
 	if (thread_signal_pending())
 		return -ERESTARTNOINTR;
-	b.child = task_alloc(self->thread.name);
+	b.child = task_alloc(NULL);
 	if (!b.child)
 		return -ENOMEM;
 	if (a->flags & CLONE_VFORK) {

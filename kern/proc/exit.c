@@ -277,8 +277,6 @@ static void take_over_leader(struct task *self)
 	self->exit_signal = SIGCHLD;
 	p->exit_signal = SIGCHLD;
 	self->start_ns = old->start_ns;
-	self->min_faults += old->min_faults;
-	self->maj_faults += old->maj_faults;
 	spin_unlock_irq(&p->sig_lock, irq);
 	task_unlink_locked(old);
 	spin_unlock(&proc_table_lock);

@@ -117,6 +117,8 @@ void process_add_dead_thread(struct process *p, struct task *t)
 	p->dead_sys_ns += sys;
 	p->dead_nvcsw += t->thread.nvcsw;
 	p->dead_nivcsw += t->thread.nivcsw;
+	p->dead_min_faults += t->min_faults;
+	p->dead_maj_faults += t->maj_faults;
 	io_add(&p->dead_io, &t->vfs.io);
 }
 
@@ -312,6 +314,8 @@ static void add_threads(struct process *p, struct rusage_k *out) MUST_HOLD(&p->s
 	out->sys_ns = process_cpu_ns(p, &out->user_ns) - out->user_ns;
 	out->nvcsw += p->dead_nvcsw;
 	out->nivcsw += p->dead_nivcsw;
+	out->minflt += p->dead_min_faults;
+	out->majflt += p->dead_maj_faults;
 	list_for_each(t, &p->threads, thread_link) {
 		out->nvcsw += t->thread.nvcsw;
 		out->nivcsw += t->thread.nivcsw;

@@ -84,12 +84,13 @@ static bool try_zombie(struct wait_request *w, struct process *p) MUST_HOLD(&pro
 	w->out->status = status;
 	w->out->code = (status & 0x7f) ? CLD_KILLED : CLD_EXITED;
 	w->out->code_value = (status & 0x7f) ? status & 0x7f : status >> 8 & 0xff;
+	if (!(w->options & WNOWAIT)) {
+		task_unlink_locked(leader);		/* first: what it used is summed up once */
+		list_push_back(&w->reaped, &leader->thread_link);
+	}
 	process_rusage(p, -2, &w->out->ru);
-	if (w->options & WNOWAIT)
-		return true;
-	inherit_usage(w->self->proc, p, &w->out->ru);
-	task_unlink_locked(leader);
-	list_push_back(&w->reaped, &leader->thread_link);
+	if (!(w->options & WNOWAIT))
+		inherit_usage(w->self->proc, p, &w->out->ru);
 	return true;
 }
 

@@ -28,7 +28,8 @@ static int affinity_inherit(struct thread *t, struct thread *from)
 static void thread_defaults(struct thread *t, const char *name)
 {
 	ref_init(&t->refs);
-	str_copy(t->name, name, sizeof(t->name));
+	if (name)
+		str_copy(t->name, name, sizeof(t->name));
 	t->policy = SCHED_OTHER;
 	t->weight = RUNQ_WEIGHT_NICE0;
 	t->state = THREAD_NEW;
@@ -40,6 +41,8 @@ int thread_init(struct thread *t, const char *name)
 	struct thread *cur = thread_current();
 
 	thread_defaults(t, name);
+	if (!name)
+		memcpy(t->name, cur->name, sizeof(t->name));
 	t->cpu = cur->cpu;
 	t->policy = cur->policy;
 	t->rt_prio = cur->rt_prio;

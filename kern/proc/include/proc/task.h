@@ -128,7 +128,7 @@ struct process {
 	struct timer real_timer;
 	u64 child_user_ns, child_sys_ns, dead_user_ns, dead_sys_ns, child_min_faults, child_maj_faults;
 	u64 child_maxrss, maxrss;
-	u64 child_nvcsw, child_nivcsw, dead_nvcsw, dead_nivcsw;
+	u64 child_nvcsw, child_nivcsw, dead_nvcsw, dead_nivcsw, dead_min_faults, dead_maj_faults;
 	u64 start_ns;
 	bool did_exec, dumpable, is_subreaper, no_new_privs, child_of_init;
 	i32 oom_score_adj, oom_score_adj_min;	/* min: what it may go down to without CAP_SYS_RESOURCE; process.lock */

@@ -82,7 +82,7 @@ static inline struct thread *thread_current(void) { return this_cpu_read(cpu_cur
 
 /* Fills t (zeroed by the caller) and allocates the kernel stack; policy, nice and affinity are those of the running
  * thread.  refs == 1.  -ENOMEM.  After arch_thread_init_*() it is given to sched_start(), or to thread_put(). */
-MUST_USE int thread_init(struct thread *t, const char *name);
+MUST_USE int thread_init(struct thread *t, const char *name);		/* name NULL: the running thread's too */
 static inline struct thread *thread_get(struct thread *t)
 {
 	ref_get(&t->refs);
