@@ -298,7 +298,21 @@ static void page_zero(struct page *pg, u32 order)
 	memset(page_addr(pg), 0, PAGE_SIZE << order);
 }
 
-struct page *page_alloc(u32 order, enum page_use use, u32 flags)
+/* One owner, whose use it is. */
+static ALWAYS_INLINE struct page *page_ready(struct page *pg, u32 order, enum page_use use)
+{
+	pg->use = (u8)use;
+	pg->order = (u8)order;
+	pg->flags = order ? PAGE_F_HEAD : 0;
+	pg->used = 0;
+	pg->owner = NULL;
+	pg->index = 0;
+	page_count(use, 1 << order);
+	store_release(&pg->refs.v, 1);
+	return pg;
+}
+
+static NOINLINE struct page *page_alloc_any(u32 order, enum page_use use, u32 flags)
 {
 	enum buddy_group group = buddy_group_for(use);
 	struct page *pg = NULL;
@@ -319,15 +333,30 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 		else
 			page_zero(pg, order);
 	}
-	pg->use = (u8)use;
-	pg->order = (u8)order;
-	pg->flags = order ? PAGE_F_HEAD : 0;
-	pg->used = 0;
-	pg->owner = NULL;
-	pg->index = 0;
-	page_count(use, 1 << order);
-	store_release(&pg->refs.v, 1);
-	return pg;
+	return page_ready(pg, order, use);
+}
+
+/* A hit in the per-CPU cache calls nothing, so that it saves no registers. */
+struct page *page_alloc(u32 order, enum page_use use, u32 flags)
+{
+	if (order || flags & ALLOC_ZERO)
+		return page_alloc_any(order, use, flags);
+	u64 irq = irq_save();
+	struct hot *hot = &this_cpu_ptr(&page_cache)->hot[buddy_group_for(use)];
+	struct page *pg = likely(hot->n) ? hot->page[--hot->n] : NULL;
+
+	irq_restore(irq);
+	if (unlikely(!pg))
+		return page_alloc_any(order, use, flags);
+	page_poison_check(pg, 0);
+	return page_ready(pg, 0, use);
+}
+
+static NOINLINE void hot_drain_push(struct hot *hot, struct page *pg, u64 irq)
+{
+	cache_drain(hot);
+	cache_push(hot, pg);
+	irq_restore(irq);
 }
 
 void page_put_last(struct page *pg)
@@ -349,8 +378,10 @@ void page_put_last(struct page *pg)
 	}
 	irq = irq_save();
 	hot = &this_cpu_ptr(&page_cache)->hot[group];
-	if (unlikely(hot->n >= mem_zone.cache_high))
-		cache_drain(hot);
+	if (unlikely(hot->n >= mem_zone.cache_high)) {
+		hot_drain_push(hot, pg, irq);
+		return;
+	}
 	cache_push(hot, pg);
 	irq_restore(irq);
 }

@@ -335,18 +335,32 @@ static NOINLINE void slab_flush(struct slab_cache *c, struct magazine *m, void *
 	}
 }
 
+/* This CPU has no magazine yet, or it is full. */
+static NOINLINE void slab_free_slow(struct slab_cache *c, void *obj, u64 irq)
+{
+	struct magazine *m = magazine_get(c);
+
+	if (m && m->n < c->mag_high)
+		m->obj[m->n++] = obj;
+	else
+		slab_flush(c, m, obj);
+	irq_restore(irq);
+}
+
 void slab_free(struct slab_cache *c, void *obj)
 {
-	struct magazine *m;
+	struct magazine *m = NULL;
 	u64 irq;
 
 	slab_check_free(c, obj);
 	irq = irq_save();
-	m = magazine_get(c);
-	if (likely(m && m->n < c->mag_high))
-		m->obj[m->n++] = obj;
-	else
-		slab_flush(c, m, obj);
+	if (likely(c->id != SLAB_NO_ID))
+		m = this_cpu_read(cpu_magazines[c->id]);
+	if (unlikely(!m || m->n >= c->mag_high)) {
+		slab_free_slow(c, obj, irq);		/* the end, and a function of its own: the rest saves no registers */
+		return;
+	}
+	m->obj[m->n++] = obj;
 	irq_restore(irq);
 }
 
