@@ -284,6 +284,7 @@ bool signal_next(struct task *self, struct ksignal *ks)
 			irq = spin_lock_irq(&p->sig_lock);
 		}
 		ks->sig = sig;
+		ks->info.signo = (i32)sig;	/* the tracer may have changed it */
 		if (has_handler(p, sig, &ks->act)) {
 			spin_unlock_irq(&p->sig_lock, irq);
 			return true;

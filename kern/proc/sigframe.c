@@ -46,6 +46,7 @@ struct rt_sigframe {
 	struct siginfo_k info;
 };
 _Static_assert(sizeof(struct rt_sigframe) == 440, "the ABI's layout");
+#define FRAME_HEAD offsetof(struct rt_sigframe, info)	/* all that rt_sigreturn reads */
 
 u32 sigframe_min_stack(void)
 {
@@ -112,7 +113,7 @@ static void fill_frame(struct rt_sigframe *f, struct task *self, const struct tr
 {
 	u64 mask = self->restore_mask ? self->saved_mask.bits : self->blocked.bits;
 
-	/* Every word is written here or in fill_context(): the frame goes to the program. */
+	/* Every word up to info is written here or in fill_context(): it goes to the program. */
 	f->pretcode = ks->act.restorer;
 	f->uc.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (arch_fpu_frame_size() > 512 ? UC_FP_XSTATE : 0);
 	f->uc.link = 0;
@@ -124,13 +125,11 @@ static void fill_frame(struct rt_sigframe *f, struct task *self, const struct tr
 	fill_context(&f->uc.mc, self, tf, fp);
 	f->uc.mc.oldmask = mask;
 	f->uc.sigmask = mask;
-	f->info = ks->info;
-	f->info.signo = (i32)ks->sig;
 }
 
 int sigframe_setup(struct task *self, struct trapframe *tf, const struct ksignal *ks)
 {
-	struct rt_sigframe frame;
+	struct rt_sigframe frame;		/* its info goes to the program from *ks */
 	u64 fp, sp = frame_place(self, tf, ks, &fp);
 
 	if (!sp || !(ks->act.flags & SA_RESTORER_K))
@@ -138,12 +137,12 @@ int sigframe_setup(struct task *self, struct trapframe *tf, const struct ksignal
 	if (!user_range_ok(UPTR(sp), sizeof(frame)) || arch_fpu_save_user(UPTR(fp)))
 		return -EFAULT;
 	fill_frame(&frame, self, tf, ks, fp);
-	if (user_copy_out(UPTR(sp), &frame, sizeof(frame)))
+	if (user_copy_out(UPTR(sp), &frame, FRAME_HEAD) || user_put(UPTR(sp + FRAME_HEAD), &ks->info))
 		return -EFAULT;
 	if (self->altstack.flags & SS_AUTODISARM)
 		self->altstack = (struct sigaltstack_k){ .flags = 2 };
 	tf->rdi = ks->sig;
-	tf->rsi = sp + offsetof(struct rt_sigframe, info);
+	tf->rsi = sp + FRAME_HEAD;
 	tf->rdx = sp + offsetof(struct rt_sigframe, uc);
 	tf->rax = 0;
 	tf->orig_rax = ~0ull;
@@ -206,7 +205,7 @@ i64 signal_sigreturn(struct task *self)
 	struct rt_sigframe frame;
 	struct sigaltstack_k ss;
 
-	if (user_copy_in(&frame, UPTR(at), sizeof(frame))) {
+	if (user_copy_in(&frame, UPTR(at), FRAME_HEAD)) {
 		signal_force(SIGSEGV, SI_KERNEL, 0);
 		return 0;
 	}

@@ -285,6 +285,86 @@ static void avx_state_survives_if_there_is_any(void)
 	tap_ticker_stop();
 }
 
+/* What a handler does to the FPU state of its frame, by the number in `spoil`. */
+enum { SPOIL_XMM, SPOIL_LEGACY, SPOIL_HEADER, SPOIL_GONE, SPOIL_ODD };
+static volatile int spoil;
+
+static void spoils_fpu_state(int sig, siginfo_t *si, void *ctx)
+{
+	ucontext_t *uc = ctx;
+	unsigned char *fp = (void *)uc->uc_mcontext.fpregs;
+	bool extended = *(uint32_t *)(fp + 464) == 0x46505853;	/* the mark of an extended state */
+
+	(void)sig;
+	(void)si;
+	memset(fp + 160 + 16 * 3, 0x5a, 16);			/* xmm3 */
+	if (spoil == SPOIL_LEGACY)
+		*(uint32_t *)(fp + 464) = 0;
+	if (spoil == SPOIL_HEADER && extended)
+		*(uint64_t *)(fp + 512 + 16) = 1;
+	if (spoil == SPOIL_HEADER && !extended)
+		raise(SIGSEGV);
+	if (spoil == SPOIL_GONE)
+		uc->uc_mcontext.fpregs = (void *)(tap_pages(2) + PAGE - 256);
+	if (spoil == SPOIL_GONE)
+		munmap((char *)uc->uc_mcontext.fpregs + 256, PAGE);
+	if (spoil == SPOIL_ODD)
+		uc->uc_mcontext.fpregs = (void *)(fp + 8);
+}
+
+static int xmm3_after(int what)
+{
+	struct sigaction sa = { .sa_sigaction = spoils_fpu_state, .sa_flags = SA_SIGINFO };
+	unsigned char out[16];
+	long ret = SYS_getpid;
+
+	spoil = what;
+	sigaction(SIGUSR1, &sa, NULL);
+	asm volatile("pxor %%xmm3, %%xmm3\nmov $39, %%eax; syscall; mov %%eax, %%edi; mov $10, %%esi; mov $62, %%eax; syscall\n"
+		     "movdqu %%xmm3, %1" : "+&a"(ret), "=m"(out) :: "rdi", "rsi", "rcx", "r11", "xmm3", "memory");
+	for (int i = 0; i < 16; i++)
+		if (out[i] != 0x5a)
+			return 1;
+	return 0;
+}
+
+static void the_fpu_state_of_the_frame_is_taken_back(void)
+{
+	tap_eq(xmm3_after(SPOIL_XMM), 0);
+	tap_eq(xmm3_after(SPOIL_LEGACY), 0);
+}
+
+static void a_frame_that_lost_its_mark_takes_back_no_avx_state(void)
+{
+	unsigned char ones[32], out[32];
+
+	if (!__builtin_cpu_supports("avx"))
+		tap_skip("no AVX");
+	memset(ones, 0xff, 32);
+	for (spoil = SPOIL_XMM; spoil <= SPOIL_LEGACY; spoil++) {
+		struct sigaction sa = { .sa_sigaction = spoils_fpu_state, .sa_flags = SA_SIGINFO };
+
+		tap_must(sigaction(SIGUSR1, &sa, NULL));
+		asm volatile("vmovdqu %1, %%ymm3\nmov $39, %%eax; syscall; mov %%eax, %%edi; mov $10, %%esi; mov $62, %%eax; syscall\n"
+			     "vmovdqu %%ymm3, %0; vzeroupper"
+			     : "=m"(out) : "m"(ones) : "rax", "rdi", "rsi", "rcx", "r11", "xmm3", "memory");
+		tap_eq(out[0], 0x5a);
+		tap_eq(out[16], spoil == SPOIL_XMM ? 0xff : 0);
+	}
+}
+
+/* Reserved bits of MXCSR are left out: QEMU's emulation takes them. */
+static void an_fpu_state_that_cannot_be_loaded_kills(void)
+{
+	for (int what = SPOIL_HEADER; what <= SPOIL_ODD; what++) {
+		pid_t kid = tap_fork();
+
+		if (kid == 0)
+			_exit(xmm3_after(what));
+		tap_killed(kid, SIGSEGV);
+	}
+}
+
 static sigjmp_buf env;
 
 static void jump_out(int sig)
@@ -365,6 +445,9 @@ TAP_MAIN(
 	CASE(the_context_shows_the_interrupted_registers),
 	CASE(mxcsr_and_x87_control_survive),
 	CASE(avx_state_survives_if_there_is_any),
+	CASE(the_fpu_state_of_the_frame_is_taken_back),
+	CASE(a_frame_that_lost_its_mark_takes_back_no_avx_state),
+	CASE(an_fpu_state_that_cannot_be_loaded_kills),
 	CASE(leaving_by_longjmp),
 	CASE(a_forged_frame_cannot_harm),
 	CASE(privilege_cannot_be_asked_for),

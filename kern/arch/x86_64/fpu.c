@@ -113,7 +113,7 @@ static void area_set_initial(void *area)
 	memcpy((u8 *)area + 28, &mxcsr_mask, 4);
 }
 
-/* What an XSAVE of all components leaves alone: signal frames take the area to programs as it is. */
+/* What an XSAVE of all components leaves alone: debuggers and core files get the area as it is. */
 static void area_clear_gaps(u8 *area)
 {
 	memset(area, 0, FXSAVE_SSE);
@@ -148,7 +148,6 @@ int fpu_area_alloc(struct arch_thread *at)
 	area_fill(area);
 	at->fpu = area;
 	at->fpu_cpu = ~0u;
-	at->fpu_loading = false;
 	return 0;
 }
 
@@ -162,7 +161,7 @@ void fpu_area_free(struct arch_thread *at)
 /* Interrupts off in these two. */
 void fpu_switch_out(struct arch_thread *at)
 {
-	if (at->fpu && !at->fpu_loading)
+	if (at->fpu)
 		area_save(at->fpu);
 }
 
@@ -170,7 +169,7 @@ void fpu_switch_in(struct arch_thread *at)
 {
 	u32 cpu = cpu_id();
 
-	if (!at->fpu || at->fpu_loading || (at->fpu_cpu == cpu && this_cpu_read(fpu_owner) == at->fpu))
+	if (!at->fpu || (at->fpu_cpu == cpu && this_cpu_read(fpu_owner) == at->fpu))
 		return;
 	area_load(at->fpu);
 	at->fpu_cpu = cpu;
@@ -180,7 +179,6 @@ void fpu_switch_in(struct arch_thread *at)
 /* Loads the running thread's area, whatever the registers hold.  Interrupts off. */
 static void reload(struct arch_thread *at)
 {
-	at->fpu_loading = false;
 	at->fpu_cpu = ~0u;
 	fpu_switch_in(at);
 }
@@ -198,100 +196,87 @@ void fpu_reset_current(struct arch_thread *at)
 
 u32 arch_fpu_frame_size(void) { return cpu_has.xsave ? fpu_size + 4 : FXSAVE_SIZE; }
 
-/*
- * The area goes out as it is, with the software's bytes filled in for the moment (XSAVE and XRSTOR leave them alone).
- * A switch during the copy saves the same registers again; only the header may then lack a bit, so it goes last.
- */
+/* The part of a frame that the processor reads but does not write: it follows the legacy part, and the state the header. */
+struct frame_middle {
+	struct sw_bytes sw;
+	u64 header[8];
+};
+
+/* One instruction that moves the running program's registers from or to its own memory.  False: it faulted. */
+#define USER_STATE_MOVE(name, insn)									\
+	static MUST_USE bool name(uptr_t at, u64 which)							\
+	{												\
+		__asm__ goto(STAC "1:\t" insn " (%0)\n2:\t" CLAC EXTABLE_RANGE("1b", "2b", "%l[fault]")	\
+			     :: "r"(at.v), "a"((u32)which), "d"((u32)(which >> 32)) : "memory" : fault);	\
+		return true;										\
+	fault:												\
+		__asm__ volatile(CLAC ::: "memory");							\
+		return false;										\
+	}
+USER_STATE_MOVE(user_xsave, "xsave64")
+USER_STATE_MOVE(user_xrstor, "xrstor64")
+USER_STATE_MOVE(user_fxsave, "fxsave64")
+USER_STATE_MOVE(user_fxrstor, "fxrstor64")
+
+/* The registers go straight to the frame: what XSAVE leaves alone there is the program's own memory. */
 int arch_fpu_save_user(uptr_t dst)
 {
-	u8 *area = this_cpu_read(arch_current)->fpu;
-	struct sw_bytes *sw = (struct sw_bytes *)(area + SW_OFFSET);
-	u64 irq = irq_save(), left, bv;
+	struct frame_middle mid = { .sw = { FP_MAGIC1, fpu_size + 4, xfeatures, fpu_size, { 0 } } };
 	u32 magic2 = FP_MAGIC2;
+	u64 present;
 
-	area_save_full(area);
-	irq_restore(irq);
+	if (!user_range_ok(dst, arch_fpu_frame_size()))
+		return -EFAULT;
 	if (!cpu_has.xsave)
-		return user_copy_out(dst, area, FXSAVE_SIZE) ? -EFAULT : 0;
-	*sw = (struct sw_bytes){ FP_MAGIC1, fpu_size + 4, xfeatures, fpu_size, { 0 } };
-	left = user_copy_out(dst, area, fpu_size);
-	*sw = (struct sw_bytes){ 0 };
-	bv = *(u64 *)(area + FXSAVE_SIZE) | 3;	/* programs may edit the legacy part in place: it always counts */
-	if (left || user_put(uptr_add(dst, FXSAVE_SIZE), &bv))
+		return user_fxsave(dst, 0) ? 0 : -EFAULT;
+	if (user_put(uptr_add(dst, SW_OFFSET), &mid) || !user_xsave(dst, xfeatures) || user_get(&present, uptr_add(dst, FXSAVE_SIZE)))
+		return -EFAULT;
+	present |= 3;			/* programs may edit the legacy part in place: it always counts */
+	if (user_put(uptr_add(dst, FXSAVE_SIZE), &present))
 		return -EFAULT;
 	return user_put(uptr_add(dst, fpu_size), &magic2);
 }
 
-/* Does the frame carry our extended state?  As Linux: else only the legacy part counts. */
-static bool frame_extended(uptr_t src, const u8 *area, u64 *features)
+/* Which features the frame carries.  As Linux: only the legacy ones without our marks. */
+static int frame_features(uptr_t src, u64 *features)
 {
 	struct sw_bytes sw;
 	u32 magic2;
 
-	memcpy(&sw, area + SW_OFFSET, sizeof(sw));
-	if (!cpu_has.xsave || sw.magic1 != FP_MAGIC1 || sw.xstate_size < FXSAVE_SIZE + XHEADER_SIZE ||
-	    sw.xstate_size > fpu_size || sw.xstate_size > sw.extended_size)
-		return false;
-	if (user_get(&magic2, uptr_add(src, sw.xstate_size)) || magic2 != FP_MAGIC2)
-		return false;
-	*features = sw.xfeatures & xfeatures;
-	return true;
-}
-
-static int frame_header_check(u8 *area, u64 features)
-{
-	u64 h[8];
-
-	memcpy(h, area + FXSAVE_SIZE, sizeof(h));
-	for (u32 i = 1; i < 8; i++)
-		if (h[i])
-			return -EINVAL;
-	h[0] &= features;
-	memcpy(area + FXSAVE_SIZE, h, sizeof(h));
+	*features = 0;
+	if (user_get(&sw, uptr_add(src, SW_OFFSET)))
+		return -EFAULT;
+	if (sw.magic1 != FP_MAGIC1 || sw.xstate_size < FXSAVE_SIZE + XHEADER_SIZE || sw.xstate_size > fpu_size ||
+	    sw.xstate_size > sw.extended_size)
+		return 0;
+	if (!user_get(&magic2, uptr_add(src, sw.xstate_size)) && magic2 == FP_MAGIC2)
+		*features = sw.xfeatures & xfeatures;
 	return 0;
 }
 
-/* Fills the area; registers are dead meanwhile (fpu_loading). */
-static int frame_load(struct arch_thread *at, uptr_t src)
+/*
+ * Straight from the frame, too: what the processor refuses (reserved bits of MXCSR and of the header) is an error.  A fault or a
+ * switch may leave the registers half loaded, never another thread's.
+ */
+static bool frame_load(uptr_t src)
 {
-	u8 *area = at->fpu;
-	u64 features = 3;
-	u32 mxcsr;
-	int err = 0;
+	u64 features = 0;
 
-	if (user_copy_in(area, src, FXSAVE_SIZE))
-		return -EFAULT;
-	if (fpu_size > FXSAVE_SIZE)
-		memset(area + FXSAVE_SIZE, 0, fpu_size - FXSAVE_SIZE);
-	if (frame_extended(src, area, &features)) {
-		if (user_copy_in(area + FXSAVE_SIZE, uptr_add(src, FXSAVE_SIZE), fpu_size - FXSAVE_SIZE))
-			return -EFAULT;
-		err = frame_header_check(area, features);
-	} else if (cpu_has.xsave) {
-		memcpy(area + FXSAVE_SIZE, &features, 8);
-	}
-	memcpy(&mxcsr, area + 24, 4);
-	mxcsr &= mxcsr_mask;
-	memcpy(area + 24, &mxcsr, 4);
-	memset(area + SW_OFFSET, 0, sizeof(struct sw_bytes));
-	return err;
+	if (!cpu_has.xsave)
+		return user_fxrstor(src, 0);
+	if (frame_features(src, &features))
+		return false;
+	if (features != xfeatures)
+		__asm__ volatile("xrstor64 (%0)" :: "r"(fpu_init_image), "a"((u32)xfeatures), "d"((u32)(xfeatures >> 32)) : "memory");
+	return features ? user_xrstor(src, features) : user_fxrstor(src, 0);
 }
 
 int arch_fpu_load_user(uptr_t src)
 {
-	struct arch_thread *at = this_cpu_read(arch_current);
-	u64 irq;
-	int err;
-
-	at->fpu_loading = true;
-	barrier();
-	err = frame_load(at, src);
-	irq = irq_save();
-	if (err)
-		area_set_initial(at->fpu);
-	reload(at);
-	irq_restore(irq);
-	return err;
+	if (user_range_ok(src, arch_fpu_frame_size()) && frame_load(src))
+		return 0;
+	fpu_reset_current(this_cpu_read(arch_current));
+	return -EFAULT;
 }
 
 /* --- a debugger's view of a thread that is off its CPU ----------------------------- */

@@ -18,7 +18,6 @@ struct arch_thread {
 	void *fpu;		/* XSAVE area, 64-byte aligned, NULL for kernel threads */
 	u32 fpu_cpu;		/* whose registers hold it, ~0: memory only */
 	u8 call_at;		/* byte offset in the ring below: the running system call, or the next; wraps around */
-	bool fpu_loading;	/* fpu is being filled from a signal frame: registers are dead */
 	bool stepping;		/* a debugger single-steps it; step_forced: rflags.TF is the debugger's */
 	bool step_forced;
 	u64 debug_regs[8];	/* debug.c; [7] non-zero: loaded while the thread runs */
@@ -59,7 +58,7 @@ u64 arch_get_fs_base(void);
 u64 arch_get_gs_base(void);
 
 /* Signal frames need the FPU state in memory: size in bytes as XSAVE standard format (with Linux's sw_reserved), copy both ways.
- * The running thread only.  load validates: -EINVAL for reserved bits, never a trap. */
+ * The running thread only; 64-byte aligned.  load: -EFAULT also for what the processor refuses, never a trap. */
 u32 arch_fpu_frame_size(void);
 MUST_USE int arch_fpu_save_user(uptr_t dst);
 MUST_USE int arch_fpu_load_user(uptr_t src);
