@@ -54,7 +54,7 @@ int signal_action(struct task *self, u32 sig, const struct sigaction_k *act, str
 		store_release(&sh->used, sh->used | SIGBIT(sig));
 	}
 	spin_unlock(&sh->lock);
-	if (act && signal_is_ignored(p, self, sig, false)) {
+	if (act && act->handler <= SIG_IGN_K && signal_is_ignored(p, self, sig, false)) {
 		sigqueue_remove(&p->shared_pending, SIGBIT(sig));
 		list_for_each(t, &p->threads, thread_link)
 			sigqueue_remove(&t->pending, SIGBIT(sig));
@@ -94,8 +94,12 @@ static void set_blocked_locked(struct task *self, u64 mask)
 
 void signal_set_blocked(struct task *self, struct sigset64 mask)
 {
+	u64 bits = mask.bits & ~SIG_KERNEL_ONLY;
+
+	if (bits == self->blocked.bits)
+		return;			/* only the thread itself changes its mask, or who has stopped it */
 	GUARD_IRQ(&self->proc->sig_lock);
-	set_blocked_locked(self, mask.bits & ~SIG_KERNEL_ONLY);
+	set_blocked_locked(self, bits);
 }
 
 struct sigset64 signal_pending_set(struct task *self)
