@@ -209,13 +209,16 @@ i64 sys_getcwd(struct task *self, uptr_t buf, u64 size)
 /*
  * Listing.  Records are built in a kernel buffer, so that no lock of the
  * directory is held over the copy; after a fault the position goes back to the
- * start of the chunk that was not delivered.
+ * start of the chunk that was not delivered.  The first chunk, all of most
+ * directories and the end of each, is on the stack.
  */
+#define LIST_FIRST 1024u
 #define LIST_CHUNK 4096u
 
 struct list_sink {
 	struct dir_sink sink;
 	u8 *buf;
+	u32 size;		/* of buf */
 	u32 used, room;
 	bool old;		/* struct linux_dirent of getdents */
 	bool refused;		/* an entry did not fit */
@@ -249,6 +252,7 @@ static bool list_emit(struct dir_sink *s, const char *name, u32 len, u64 ino, u3
 /* Fills and delivers chunks until the directory ends or the user's buffer is full. */
 static i64 list_loop(struct file *f, struct list_sink *l, uptr_t buf, u64 count)
 {
+	AUTO(kptr) chunk = NULL;
 	u64 done = 0;
 
 	for (;;) {
@@ -257,7 +261,7 @@ static i64 list_loop(struct file *f, struct list_sink *l, uptr_t buf, u64 count)
 
 		l->used = 0;
 		l->refused = false;
-		l->room = (u32)MIN(count - done, (u64)LIST_CHUNK);
+		l->room = (u32)MIN(count - done, (u64)l->size);
 		err = file_readdir(f, &l->sink);
 		if (err)
 			return done ? (i64)done : err;
@@ -272,13 +276,17 @@ static i64 list_loop(struct file *f, struct list_sink *l, uptr_t buf, u64 count)
 			return done ? (i64)done : -EINVAL;
 		if (thread_fatal_pending())
 			return (i64)done;
+		if (!chunk && (chunk = kmalloc(LIST_CHUNK))) {	/* without it small ones do */
+			l->buf = chunk;
+			l->size = LIST_CHUNK;
+		}
 	}
 }
 
 static i64 list_dir(struct task *self, int fd, uptr_t buf, u64 count, bool old)
 {
-	struct list_sink l = { .sink.emit = list_emit, .old = old, .self = self };
-	AUTO(kptr) chunk = NULL;
+	u8 first[LIST_FIRST] ALIGNED(8);
+	struct list_sink l = { .sink.emit = list_emit, .buf = first, .size = sizeof(first), .old = old, .self = self };
 
 	AUTO_FD r = fd_use(self, fd);
 	if (!r.file)
@@ -287,10 +295,6 @@ static i64 list_dir(struct task *self, int fd, uptr_t buf, u64 count, bool old)
 		return -ENOTDIR;
 	if (!user_range_ok(buf, count))
 		return -EFAULT;
-	chunk = kmalloc(LIST_CHUNK);
-	if (!chunk)
-		return -ENOMEM;
-	l.buf = chunk;
 	return list_loop(r.file, &l, buf, count);
 }
 

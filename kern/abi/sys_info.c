@@ -113,7 +113,7 @@ static i64 prlimit(struct task *self, struct task *t, u32 which, uptr_t new, con
 	return uptr_is_null(old) ? 0 : user_put(old, &o);
 }
 
-i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
+static NOINLINE i64 prlimit_of(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
 {
 	struct rlimit64 n;
 
@@ -125,6 +125,14 @@ i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
 	if (!t)
 		return -ESRCH;
 	return prlimit(self, t, which, new, &n, old);
+}
+
+/* The C library's getrlimit() is a question about the caller itself. */
+i64 sys_prlimit64(struct task *self, i32 pid, u32 which, uptr_t new, uptr_t old)
+{
+	if (!pid && uptr_is_null(new) && !uptr_is_null(old))
+		return sys_getrlimit(self, which, old);
+	return prlimit_of(self, pid, which, new, old);
 }
 
 i64 sys_getrusage(struct task *self, int who, uptr_t ru)

@@ -328,6 +328,8 @@ i64 sys_getpriority(struct task *self, int which, int who)
 
 	if (which < PRIO_PROCESS || which > PRIO_USER)
 		return -EINVAL;
+	if (which == PRIO_PROCESS && !who)
+		return 20 - self->thread.nice;
 	visit_who(&v, which, who);
 	return v.result;
 }

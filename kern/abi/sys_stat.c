@@ -206,21 +206,16 @@ i64 sys_faccessat2(struct task *self, int dfd, uptr_t path, int mode, int flags)
 i64 sys_readlinkat(struct task *self, int dfd, uptr_t path, uptr_t buf, int size)
 {
 	AUTO(pathbuf) name = NULL;
-	AUTO(kptr) text = NULL;
-	u64 room = MIN((u64)size, (u64)PATH_MAX);
+	struct uio dst;
+	int err;
 
 	if (size <= 0)
 		return -EINVAL;
-	int err = pathbuf_from_user(path, &name);
+	err = pathbuf_from_user(path, &name);
 	if (err)
 		return err;
-	text = kmalloc(room);
-	if (!text)
-		return -ENOMEM;
-	i64 n = vfs_readlink(&self->vfs, dfd, name->text, text, room);
-	if (n > 0 && user_copy_out(buf, text, (u64)n))
-		return -EFAULT;
-	return n;
+	uio_init_user(&dst, buf, (u64)size);
+	return vfs_readlink(&self->vfs, dfd, name->text, &dst);
 }
 
 i64 sys_readlink(struct task *self, uptr_t path, uptr_t buf, int size)

@@ -328,7 +328,25 @@ int vfs_unlink(struct vfs_caller *c, int dfd, const char *name, bool rmdir)
 	return err;
 }
 
-i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, char *buf, usize size)
+/* A link whose text is made when somebody asks. */
+static i64 link_made(struct vnode *vn, struct uio *dst)
+{
+	u64 room = MIN(dst->resid, (u64)PATH_MAX);
+	AUTO(kptr) text = kmalloc(room);
+	i64 n = text ? vn->ops->readlink(vn, text, room) : -ENOMEM;
+
+	return n > 0 && uio_copy_out(dst, text, (u64)n) != (u64)n ? -EFAULT : n;
+}
+
+/* vn stays, and with it the text, which never changes. */
+static i64 link_kept(struct vnode *vn, struct uio *dst)
+{
+	u64 n = MIN(vn->object.size, dst->resid);
+
+	return uio_copy_out(dst, vn->link_text, n) == n ? (i64)n : -EFAULT;
+}
+
+i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, struct uio *dst)
 {
 	struct path p;
 	struct vnode *vn;
@@ -337,14 +355,12 @@ i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, char *buf, usi
 	if (n)
 		return n;
 	vn = p.dentry->vnode;
-	if (S_ISLNK(vn->mode) && vn->link_text) {
-		n = (i64)MIN(vn->object.size, (u64)size);
-		memcpy(buf, vn->link_text, (usize)n);
-	} else if (vn->ops->readlink) {
-		n = vn->ops->readlink(vn, buf, size);
-	} else {
+	if (S_ISLNK(vn->mode) && vn->link_text)
+		n = link_kept(vn, dst);
+	else if (vn->ops->readlink)
+		n = link_made(vn, dst);
+	else
 		n = *name ? -EINVAL : -ENOENT;
-	}
 	if (n >= 0)
 		vnode_access(p.mnt, vn);
 	path_put(&p);

@@ -58,6 +58,7 @@ TEST(walk, symlinks)
 {
 	char name[32], to[32], buf[16];
 	struct kstat st;
+	struct uio to_buf;
 
 	vfs_start();
 	CHECK_EQ(t_mkdir("/d"), 0);
@@ -77,8 +78,10 @@ TEST(walk, symlinks)
 	CHECK(S_ISLNK(st.mode));
 	CHECK_EQ(t_lstat("/rel/", &st), 0);
 	CHECK(S_ISDIR(st.mode));
-	CHECK_EQ(vfs_readlink(&tc, AT_FDCWD, "/d/up", buf, 4), 4);
-	CHECK_EQ(vfs_readlink(&tc, AT_FDCWD, "/d/f", buf, 4), -EINVAL);
+	uio_init_kernel(&to_buf, buf, 4);
+	CHECK_EQ(vfs_readlink(&tc, AT_FDCWD, "/d/up", &to_buf), 4);
+	uio_init_kernel(&to_buf, buf, 4);
+	CHECK_EQ(vfs_readlink(&tc, AT_FDCWD, "/d/f", &to_buf), -EINVAL);
 	CHECK_EQ(t_symlink("loop", "/loop"), 0);
 	CHECK_EQ(t_stat("/loop", &st), -ELOOP);
 	CHECK_EQ(t_stat("/loop/x", &st), -ELOOP);

@@ -72,7 +72,7 @@ MUST_USE int vfs_symlink(struct vfs_caller *c, const char *target, int dfd, cons
 MUST_USE int vfs_link(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char *n, int flags);
 MUST_USE int vfs_unlink(struct vfs_caller *c, int dfd, const char *name, bool rmdir);
 MUST_USE int vfs_rename(struct vfs_caller *c, int odfd, const char *o, int ndfd, const char *n, u32 flags);
-MUST_USE i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, char *buf, usize size);
+MUST_USE i64 vfs_readlink(struct vfs_caller *c, int dfd, const char *name, struct uio *dst);	/* what fits */
 MUST_USE int vfs_stat_path(const struct path *p, struct kstat *st);
 MUST_USE int vfs_stat_file(struct file *f, struct kstat *st);
 /* walk + stat + drop in one: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT. */
