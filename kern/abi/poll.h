@@ -29,8 +29,23 @@ struct poll_set {
 	struct poll_entry inl[POLL_INLINE];
 };
 
-void poll_set_begin(struct poll_set *s, bool may_wait);
-void poll_set_end(struct poll_set *s);
+void poll_set_add(struct poll_table *pt, struct waitq *q);
+void poll_set_drop(struct poll_set *s);
+
+static inline void poll_set_begin(struct poll_set *s, bool may_wait)
+{
+	s->pt.add = may_wait ? poll_set_add : NULL;
+	s->thread = thread_current();
+	s->triggered = false;
+	s->no_memory = false;
+	s->n = 0;
+	s->more = NULL;
+}
+static inline void poll_set_end(struct poll_set *s)
+{
+	if (s->n)
+		poll_set_drop(s);
+}
 /* Events of fd now; registers on the first round.  POLLNVAL: not open. */
 u32 poll_set_ask(struct task *self, struct poll_set *s, int fd);
 /* Sleeps until something woke a queue.  0 look again, -ETIMEDOUT, -EINTR, -ENOMEM. */

@@ -35,7 +35,7 @@ static struct poll_entry *entry_new(struct poll_set *s)
 	return &c->e[c->n++];
 }
 
-static void poll_add(struct poll_table *pt, struct waitq *q)
+void poll_set_add(struct poll_table *pt, struct waitq *q)
 {
 	struct poll_set *s = container_of(pt, struct poll_set, pt);
 	struct poll_entry *e = entry_new(s);
@@ -50,16 +50,6 @@ static void poll_add(struct poll_table *pt, struct waitq *q)
 	waitq_add(q, &e->w);
 }
 
-void poll_set_begin(struct poll_set *s, bool may_wait)
-{
-	s->pt.add = may_wait ? poll_add : NULL;
-	s->thread = thread_current();
-	s->triggered = false;
-	s->no_memory = false;
-	s->n = 0;
-	s->more = NULL;
-}
-
 static void entry_drop(struct poll_entry *e)
 {
 	waitq_remove(e->q, &e->w);
@@ -67,7 +57,7 @@ static void entry_drop(struct poll_entry *e)
 		file_put(e->held);
 }
 
-void poll_set_end(struct poll_set *s)
+void poll_set_drop(struct poll_set *s)
 {
 	struct poll_chunk *c;
 

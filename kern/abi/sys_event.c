@@ -140,13 +140,16 @@ i64 sys_epoll_wait(struct task *self, int epfd, uptr_t events, int max, int time
 
 static i64 epoll_masked(struct task *self, int epfd, uptr_t events, int max, u64 deadline, uptr_t mask, u64 setsize)
 {
-	int err = user_sigmask_apply(self, mask, setsize);
+	int err;
 	i64 ret;
 
+	if (uptr_is_null(mask))
+		return epoll_common(self, epfd, events, max, deadline);
+	err = user_sigmask_apply(self, mask, setsize);
 	if (err)
 		return err;
 	ret = epoll_common(self, epfd, events, max, deadline);
-	user_sigmask_finish(self, !uptr_is_null(mask), ret);
+	user_sigmask_finish(self, true, ret);
 	return ret;
 }
 

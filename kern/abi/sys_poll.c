@@ -53,16 +53,25 @@ static i64 poll_loop(struct task *self, struct pollfd_k *fds, u32 n, u64 deadlin
 	return count;
 }
 
-/* deadline 0: only look.  -EINTR is left to the callers, who restart differently. */
-static i64 poll_common(struct task *self, uptr_t ufds, u32 n, u64 deadline)
+/* One descriptor is the usual number: copies of known size. */
+static i64 poll_one(struct task *self, uptr_t ufd, u64 deadline)
+{
+	struct pollfd_k fd;
+	i64 count;
+
+	if (user_get(&fd, ufd))
+		return -EFAULT;
+	count = poll_loop(self, &fd, 1, deadline);
+	return count >= 0 && user_put(ufd, &fd) ? -EFAULT : count;
+}
+
+static NOINLINE i64 poll_many(struct task *self, uptr_t ufds, u32 n, u64 deadline)
 {
 	struct pollfd_k fast[POLL_FAST], *fds = fast;
 	AUTO(kptr) big = NULL;
 	u64 size = (u64)n * sizeof(*fds);
 	i64 count;
 
-	if (n > fd_limit(self))
-		return -EINVAL;
 	if (n > POLL_FAST) {
 		big = kmalloc(size);
 		if (!big)
@@ -75,6 +84,14 @@ static i64 poll_common(struct task *self, uptr_t ufds, u32 n, u64 deadline)
 	if (count >= 0 && user_copy_out(ufds, fds, size))
 		return -EFAULT;
 	return count;
+}
+
+/* deadline 0: only look.  -EINTR is left to the callers, who restart differently. */
+static i64 poll_common(struct task *self, uptr_t ufds, u32 n, u64 deadline)
+{
+	if (n > fd_limit(self))
+		return -EINVAL;
+	return n == 1 ? poll_one(self, ufds, deadline) : poll_many(self, ufds, n, deadline);
 }
 
 static i64 poll_again(struct task *self);

@@ -388,38 +388,50 @@ static void keep(struct epoll *ep, struct ep_entry *e, struct list *again)
 		list_push_back(again, &e->ready);
 }
 
-/* A one-shot entry has reported: silent until EPOLL_CTL_MOD. */
-static void use_up(struct epoll *ep, struct ep_entry *e)
+/*
+ * One step of a harvest: what becomes of the entry that was reported last (a one-shot is silent until EPOLL_CTL_MOD, an
+ * edge-triggered one until it is woken), and the next one.  NULL: none, or no more wanted; those kept are ready again.
+ */
+static struct ep_entry *next_ready(struct epoll *ep, struct ep_entry *reported, struct list *again, bool more)
 {
 	GUARD_IRQ(&ep->ready_lock);
-	e->events &= PRIVATE_BITS;
+	struct ep_entry *e = more ? list_first(&ep->ready, struct ep_entry, ready) : NULL;
+
+	if (reported && reported->events & EPOLLONESHOT)
+		reported->events &= PRIVATE_BITS;
+	else if (reported && !(reported->events & EPOLLET) && !list_linked(&reported->ready))
+		list_push_back(again, &reported->ready);
+	if (e)
+		list_remove(&e->ready);
+	else
+		list_splice_back(&ep->ready, again);
+	return e;
 }
 
 /* Reports up to max events.  Count or -EFAULT when the very first could not be copied. */
 static i64 harvest(struct epoll *ep, uptr_t out, u32 max)
 {
 	struct list again = LIST_INIT(again);
-	struct ep_entry *e;
+	struct ep_entry *e, *reported = NULL;
+	bool more = true;
 	i64 n = 0;
 
 	mutex_lock(&ep->lock);
-	while (n < max && (e = take_ready(ep))) {
+	while ((e = next_ready(ep, reported, &again, more))) {
 		struct epoll_event_k ev = { entry_poll(e), e->data };
 
+		reported = NULL;
 		if (!ev.events)
 			continue;
 		if (user_put(uptr_add(out, (u64)n * sizeof(ev)), &ev)) {
 			make_ready(e);
 			n = n ? n : -EFAULT;
-			break;
+			more = false;
+			continue;
 		}
-		n++;
-		if (e->events & EPOLLONESHOT)
-			use_up(ep, e);
-		else if (!(e->events & EPOLLET))
-			keep(ep, e, &again);
+		reported = e;
+		more = ++n < max;
 	}
-	put_back(ep, &again);
 	mutex_unlock(&ep->lock);
 	return n;
 }

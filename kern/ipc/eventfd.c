@@ -44,8 +44,9 @@ static i64 eventfd_read(struct file *f, struct uio *dst, u64 *pos)
 		if (err)
 			return err;
 	}
-	waitq_wake(&e->wait, ~0u, POLLOUT | POLLWRNORM);
-	return uio_copy_out(dst, &v, sizeof(v)) == sizeof(v) ? (i64)sizeof(v) : -EFAULT;
+	if (waitq_active(&e->wait))
+		waitq_wake(&e->wait, ~0u, POLLOUT | POLLWRNORM);
+	return uio_put(dst, &v) ? (i64)sizeof(v) : -EFAULT;
 }
 
 static bool eventfd_add(struct eventfd *e, u64 v)
@@ -64,7 +65,7 @@ static i64 eventfd_write(struct file *f, struct uio *src, u64 *pos)
 
 	if (src->resid < sizeof(v))
 		return -EINVAL;
-	if (uio_copy_in(src, &v, sizeof(v)) != sizeof(v))
+	if (!uio_get(src, &v))
 		return -EFAULT;
 	if (v == ~0ull)
 		return -EINVAL;

@@ -68,6 +68,27 @@ static inline u64 uio_copy_out(struct uio *u, const void *src, u64 n)	/* src -> 
 	uio_step(u, n);
 	return n;
 }
+/* One object, with resid enough for it, by a copy of known size: true if it moved. */
+#define uio_get(u, dst) uio_get_fixed((u), (dst), sizeof(*(dst)))
+#define uio_put(u, src) uio_put_fixed((u), (src), sizeof(*(src)))
+static ALWAYS_INLINE bool uio_get_fixed(struct uio *u, void *dst, const u64 n)
+{
+	if (!uio_is_plain(u, n))
+		return uio_copy_in_slow(u, dst, n) == n;
+	if (!user_in_fixed(dst, UPTR(u->seg->base + u->off), n))
+		return false;
+	uio_step(u, n);
+	return true;
+}
+static ALWAYS_INLINE bool uio_put_fixed(struct uio *u, const void *src, const u64 n)
+{
+	if (!uio_is_plain(u, n))
+		return uio_copy_out_slow(u, src, n) == n;
+	if (!user_out_fixed(UPTR(u->seg->base + u->off), src, n))
+		return false;
+	uio_step(u, n);
+	return true;
+}
 static inline void uio_advance(struct uio *u, u64 n)
 {
 	if (uio_is_plain(u, n))
