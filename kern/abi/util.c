@@ -46,6 +46,17 @@ u64 deadline_at(int clock, u64 ns)
 	return ns > now ? deadline_after(ns - now) : 0;
 }
 
+/* All of it, before any of it is judged. */
+static int iov_copy(struct uio_seg *seg, uptr_t vec, u64 vlen)
+{
+	if (vlen > UIO_FAST)
+		return user_copy_in(seg, vec, vlen * sizeof(*seg)) ? -EFAULT : 0;
+	for (u64 i = 0; i < vlen; i++)
+		if (user_get(&seg[i], uptr_add(vec, i * sizeof(*seg))))
+			return -EFAULT;
+	return 0;
+}
+
 int iov_import(struct iov_buf *v, uptr_t vec, u64 vlen)
 {
 	v->seg = v->fast;
@@ -60,7 +71,7 @@ int iov_import(struct iov_buf *v, uptr_t vec, u64 vlen)
 			return -ENOMEM;
 		}
 	}
-	if (user_copy_in(v->seg, vec, vlen * sizeof(*v->seg)))
+	if (iov_copy(v->seg, vec, vlen))
 		return -EFAULT;
 	for (u32 i = 0; i < vlen; i++) {
 		if ((i64)v->seg[i].len < 0)

@@ -180,12 +180,13 @@ static ALWAYS_INLINE void user_close(void) { __asm__ volatile(CLAC ::: "memory")
 /* The loop of str_scan(), with user memory open; room: bytes that are max's and below the end of user memory. */
 static ALWAYS_INLINE i64 str_scan_open(char *dst, u64 base, u64 room)
 {
-	u64 i = 0, v;
+	u64 i = 0, end, v;
 	u8 c;
 
 	while (i < room) {
+		end = i + MIN(room - i, PAGE_SIZE - ((base + i) & ~PAGE_MASK));
 		/* A word inside one page faults only where its first byte would. */
-		if (likely(((base + i) & ~PAGE_MASK) <= PAGE_SIZE - 8 && room - i >= 8)) {
+		for (; i + 8 <= end; i += 8) {
 			if (!load_user_8(base + i, &v))
 				return -EFAULT;
 			if (dst)
@@ -193,16 +194,15 @@ static ALWAYS_INLINE i64 str_scan_open(char *dst, u64 base, u64 room)
 			v = (v - ONES) & ~v & (ONES << 7);
 			if (v)
 				return i + __builtin_ctzll(v) / 8;
-			i += 8;
-			continue;
 		}
-		if (!load_user_1(base + i, &c))
-			return -EFAULT;
-		if (dst)
-			dst[i] = c;
-		if (!c)
-			return i;
-		i++;
+		for (; i < end; i++) {
+			if (!load_user_1(base + i, &c))
+				return -EFAULT;
+			if (dst)
+				dst[i] = c;
+			if (!c)
+				return i;
+		}
 	}
 	return room;
 }
@@ -230,7 +230,7 @@ i64 user_strnlen(uptr_t s, u64 max)
 	return n == (i64)max ? n + 1 : n;
 }
 
-i64 user_str_copy_in(char *dst, uptr_t src, u64 size)
+NONNULL i64 user_str_copy_in(char *dst, uptr_t src, u64 size)
 {
 	i64 n = str_scan(dst, src, size);
 
