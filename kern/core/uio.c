@@ -3,11 +3,21 @@
 #include <base/string.h>
 #include <core/uio.h>
 
-void uio_init_user_vec(struct uio *u, const struct uio_seg *seg, u32 nseg)
+static void init_vec(struct uio *u, bool user, const struct uio_seg *seg, u32 nseg)
 {
-	*u = (struct uio){ .seg = seg, .nseg = nseg, .user = true };
+	*u = (struct uio){ .seg = seg, .nseg = nseg, .user = user };
 	for (u32 i = 0; i < nseg; i++)
 		u->resid += seg[i].len;
+}
+
+void uio_init_kernel_vec(struct uio *u, const struct uio_seg *seg, u32 nseg)
+{
+	init_vec(u, false, seg, nseg);
+}
+
+void uio_init_user_vec(struct uio *u, const struct uio_seg *seg, u32 nseg)
+{
+	init_vec(u, true, seg, nseg);
 }
 
 /* Bytes at the cursor in the current segment, after skipping used-up ones. */

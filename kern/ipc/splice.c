@@ -1,7 +1,9 @@
 /*
  * Moving bytes between files inside the kernel: splice(2), tee(2), vmsplice(2),
- * sendfile(2), copy_file_range(2).  Pipe to pipe moves page references; other
- * directions copy once, through a page that becomes (or came from) a slot.
+ * sendfile(2), copy_file_range(2).  Pipe to pipe moves page references, and so
+ * does a file that lends its pages (ops->borrow); what is written to it while they
+ * are in a pipe shows there, as on Linux.  Other directions copy once, through a
+ * page that becomes (or came from) a slot.
  * At most one pipe mutex is held at a time, except tee and pipe-to-pipe splice,
  * which take both in address order.
  */
@@ -18,6 +20,7 @@
 #define S_IFREG		0100000u
 #define S_IFDIR		0040000u
 #define MAX_RW		0x7ffff000ull
+#define LOT		16u		/* pages moved at a time */
 
 /* --- pipe <-> pipe ------------------------------------------------------------ */
 
@@ -115,40 +118,73 @@ i64 tee_pipes(struct file *in, struct file *out, u64 len, u32 flags)
 
 /* --- file -> pipe ---------------------------------------------------------------- */
 
-/* One page read from the file becomes one slot.  Bytes, 0 at end of file, -errno. */
-static i64 fill_slot(struct file *in, u64 *pos, struct pipe *p, u64 len)
+/* Pages of the file or copied from it, the first byte first in the first page. */
+struct lot {
+	struct page *page[LOT];
+	u32 n, off;			/* pages; where the first one's bytes begin */
+};
+
+static void lot_drop(struct lot *l, u32 from)
 {
-	struct page *pg = page_alloc(0, PAGE_KERNEL, ALLOC_USER);
+	while (l->n > from)
+		page_put(l->page[--l->n]);
+}
+
+/* Pages with what lies at *pos: the file's own where it lends them, else one copied page.  Bytes, 0 at end of file, -errno. */
+static i64 lot_get(struct lot *l, struct file *in, u64 *pos, u64 len, u32 max)
+{
+	u64 from = pos ? *pos : in->pos;
 	struct uio u;
+	i64 n;
 
-	if (!pg)
-		return -ENOMEM;
-	uio_init_kernel(&u, page_addr(pg), MIN(len, PAGE_SIZE));
-	i64 n = file_read(in, &u, pos);
-
-	if (n <= 0) {
-		page_put(pg);
+	l->n = l->off = 0;
+	if (in->ops->borrow) {
+		n = file_borrow(in, pos ? pos : &in->pos, len, l->page, max);
+		l->off = (u32)(from & (PAGE_SIZE - 1));
+		l->n = n > 0 ? (u32)((l->off + (u64)n + PAGE_SIZE - 1) / PAGE_SIZE) : 0;
 		return n;
 	}
-	mutex_lock(&p->lock);
-	int err = pipe_wait_room(p, false);	/* room was there before; another writer may have used it up */
+	l->page[0] = page_alloc(0, PAGE_KERNEL, ALLOC_USER);
+	if (!l->page[0])
+		return -ENOMEM;
+	uio_init_kernel(&u, page_addr(l->page[0]), MIN(len, PAGE_SIZE));
+	n = file_read(in, &u, pos);
+	l->n = 1;
+	if (n <= 0)
+		lot_drop(l, 0);
+	return n;
+}
 
-	if (!err) {
-		*pipe_slot_at(p, p->head) = (struct pipe_slot){ pg, 0, (u32)n, 0 };
+/* A page becomes a slot where there is room.  Bytes (fewer than n: the rest found no room), or why there was none at all. */
+static i64 lot_to_pipe(struct lot *l, struct pipe *p, u64 n)
+{
+	u64 done = 0;
+	u32 i = 0;
+
+	mutex_lock(&p->lock);
+	/* Room was there before: another writer may have used it up. */
+	int err = pipe_wait_room(p, false);
+
+	for (; !err && i < l->n && !pipe_full(p); i++) {
+		u32 off = i ? 0 : l->off, len = (u32)MIN(n - done, PAGE_SIZE - off);
+
+		*pipe_slot_at(p, p->head) = (struct pipe_slot){ l->page[i], off, len, 0 };
 		WRITE_ONCE(p->head, p->head + 1);
+		done += len;
 	}
 	mutex_unlock(&p->lock);
-	if (err) {
-		page_put(pg);
+	lot_drop(l, i);
+	if (err)
 		return err;
-	}
 	pipe_wake_readers(p);
-	return n;
+	return (i64)done;
 }
 
 static i64 file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 len, bool nonblock)
 {
+	u64 *at = pos ? pos : &in->pos;
 	i64 done = 0, n = 0;
+	struct lot l;
 
 	while ((u64)done < len) {
 		mutex_lock(&p->lock);
@@ -156,11 +192,17 @@ static i64 file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 len, bool
 		mutex_unlock(&p->lock);
 		if (n)
 			break;
-		n = fill_slot(in, pos, p, len - (u64)done);
+		i64 got = n = lot_get(&l, in, pos, len - (u64)done, MIN(LOT, READ_ONCE(p->nslots)));
+
+		if (n <= 0)
+			break;
+		n = lot_to_pipe(&l, p, (u64)got);
+		if (n < got)
+			*at -= (u64)(got - MAX(n, 0));
 		if (n <= 0)
 			break;
 		done += n;
-		if ((u64)n < PAGE_SIZE)
+		if (!in->ops->borrow && (u64)n < PAGE_SIZE)
 			break;
 	}
 	return done ? done : n;
@@ -284,26 +326,39 @@ i64 vmsplice_user(struct file *pipe, const struct uio_seg *seg, u32 nseg, u32 fl
 
 /* --- file -> file ------------------------------------------------------------------ */
 
-/* Copies through one page.  Positions advance by what was written.  Bytes or -errno. */
-static i64 copy_through_page(struct file *in, u64 *ipos, struct file *out, u64 *opos, u64 len)
+/* Writes n bytes of the lot.  Bytes or -errno. */
+static i64 lot_write(const struct lot *l, struct file *out, u64 *opos, u64 n)
 {
-	AUTO(page) pg = page_alloc(0, PAGE_KERNEL, ALLOC_USER);
-	i64 done = 0, n = 0;
+	struct uio_seg seg[LOT];
+	u64 done = 0;
+	struct uio u;
 
-	if (!pg)
-		return -ENOMEM;
+	for (u32 i = 0; i < l->n; i++) {
+		u64 off = i ? 0 : l->off, len = MIN(n - done, PAGE_SIZE - off);
+
+		seg[i] = (struct uio_seg){ (u64)page_addr(l->page[i]) + off, len };
+		done += len;
+	}
+	uio_init_kernel_vec(&u, seg, l->n);
+	return file_write(out, &u, opos);
+}
+
+/* Writes what is read, from the pages that the file lends if it does.  Positions advance by what was written.  Bytes or -errno. */
+static i64 copy_file(struct file *in, u64 *ipos, struct file *out, u64 *opos, u64 len)
+{
+	i64 done = 0, n = 0;
+	struct lot l;
+
 	while ((u64)done < len) {
-		struct uio u;
 		u64 from = *ipos;
 
-		uio_init_kernel(&u, page_addr(pg), MIN(len - (u64)done, PAGE_SIZE));
-		n = file_read(in, &u, ipos);
+		n = lot_get(&l, in, ipos, len - (u64)done, LOT);
 		if (n <= 0)
 			break;
 		i64 want = n;
 
-		uio_init_kernel(&u, page_addr(pg), (u64)want);
-		n = file_write(out, &u, opos);
+		n = lot_write(&l, out, opos, (u64)want);
+		lot_drop(&l, 0);
 		*ipos = from + (u64)(n > 0 ? n : 0);
 		if (n <= 0)
 			break;
@@ -330,7 +385,9 @@ i64 sendfile_files(struct file *out, struct file *in, u64 *off, u64 len)
 	/* Never from a terminal or another character device: a short read there is an answer. */
 	if (in->vnode && (in->vnode->mode & S_IFMT) != S_IFREG && (in->vnode->mode & S_IFMT) != S_IFBLK)
 		return -EINVAL;
-	i64 n = copy_through_page(in, &pos, out, NULL, MIN(len, MAX_RW));
+	struct pipe *p = file_pipe(out);
+	i64 n = p ? file_to_pipe(in, &pos, p, MIN(len, MAX_RW), out->flags & O_NONBLOCK)
+		  : copy_file(in, &pos, out, NULL, MIN(len, MAX_RW));
 
 	if (n >= 0) {
 		if (off)
@@ -372,7 +429,7 @@ i64 copy_file_range_files(struct file *in, u64 *off_in, struct file *out, u64 *o
 		return err;
 	if (in->vnode->sb != out->vnode->sb && in->vnode->sb->type != out->vnode->sb->type)
 		return -EXDEV;
-	i64 n = copy_through_page(in, &ipos, out, &opos, MIN(len, MAX_RW));
+	i64 n = copy_file(in, &ipos, out, &opos, MIN(len, MAX_RW));
 
 	if (n >= 0) {
 		*(off_in ? off_in : &in->pos) = ipos;

@@ -16,7 +16,7 @@ static INIT_TEXT struct page *own_page(u64 index)
 {
 	struct page *pg;
 
-	if (pagecache_get_write(pages, index, true, &pg))
+	if (pagecache_get_write(pages, index, &pg))
 		panic("no memory for the vDSO");
 	return pg;			/* the reference stays: the page may never go */
 }

@@ -187,6 +187,21 @@ i64 file_read(struct file *f, struct uio *dst, u64 *pos)
 	return n;
 }
 
+i64 file_borrow(struct file *f, u64 *pos, u64 len, struct page **pages, u32 max)
+{
+	struct vfs_caller *c = vfs_self();
+	i64 n;
+
+	if (unlikely(!(f->mode & FILE_READ) || !pos_is_good(f, pos)))
+		return io_refused(f, FILE_READ, true, pos);
+	n = f->ops->borrow(f, pos, len, pages, max);
+	if (c)
+		count_io(&c->io.rchar, &c->io.syscr, n);
+	if (n > 0)
+		notify(f->vnode, f->path.dentry, IN_ACCESS, 0, NULL);
+	return n;
+}
+
 static NOINLINE i64 write_at_locked_pos(struct file *f, struct uio *src)
 {
 	i64 n;

@@ -196,16 +196,23 @@ static int ramfs_setattr(struct vnode *vn, const struct vnode_attr *a)
 	return 0;
 }
 
-static i64 ramfs_read(struct file *f, struct uio *dst, u64 *pos)
+static i64 note_read(struct file *f, u64 *pos, i64 n)
 {
-	struct vnode *vn = f->vnode;
-	i64 n = pagecache_read(&vn->object, dst, *pos);
-
 	if (n > 0)
 		*pos += (u64)n;
 	if (n >= 0 && !(f->mode & FILE_NOATIME))
-		vnode_access(f->path.mnt, vn);
+		vnode_access(f->path.mnt, f->vnode);
 	return n;
+}
+
+static i64 ramfs_read(struct file *f, struct uio *dst, u64 *pos)
+{
+	return note_read(f, pos, pagecache_read(&f->vnode->object, dst, *pos));
+}
+
+static i64 ramfs_borrow(struct file *f, u64 *pos, u64 len, struct page **pages, u32 max)
+{
+	return note_read(f, pos, pagecache_borrow(&f->vnode->object, *pos, len, pages, max));
 }
 
 /* Bytes that may be written at off: seals, RLIMIT_FSIZE, the largest size. */
@@ -320,7 +327,7 @@ static int allocate(struct vnode *vn, u64 off, u64 len, bool keep_size)
 		return -ENOSPC;
 	for (u64 i = first; i <= last; i++) {
 		struct page *pg;
-		int err = pagecache_get_write(&vn->object, i, false, &pg);
+		int err = pagecache_get_write(&vn->object, i, &pg);
 
 		if (err)
 			return err;
@@ -377,6 +384,7 @@ const struct vnode_ops ramfs_file_ops = {
 
 const struct file_ops ramfs_file_fops = {
 	.read = ramfs_read,
+	.borrow = ramfs_borrow,
 	.write = ramfs_write,
 	.lseek = ramfs_lseek,
 	.mmap = ramfs_mmap,

@@ -146,6 +146,8 @@ void area_link_after(struct area *a, struct area *origin)
 		return;
 	GUARD_SHARED(&a->obj->lock);
 	GUARD_SPIN(&a->obj->areas_lock);
+	if (unlikely((a->flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE)))
+		bits_set(&a->obj->flags, VM_OBJECT_SCRIBBLED);
 	if (origin)
 		list_insert_after(&origin->object_link, &a->object_link);
 	else

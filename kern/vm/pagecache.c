@@ -14,6 +14,7 @@
  *     was ever written is not reclaimed.
  * P4  Bytes past obj->size in the last page are zero whenever size grows.
  *
+ * Reading and writing through it is pageio.c's.
  * Nothing is held while ops are called, memory is allocated or user memory copied.
  */
 #include <core/uio.h>
@@ -43,16 +44,6 @@ static u64 backed_bytes(const struct vm_object *obj, u64 index)
 	return MIN(left, PAGE_SIZE);
 }
 
-static int reserve(struct vm_object *obj, u64 index)
-{
-	return obj->ops->reserve_page ? obj->ops->reserve_page(obj, index) : 0;
-}
-
-static void unreserve(struct vm_object *obj, u64 index)
-{
-	if (obj->ops->page_gone)
-		obj->ops->page_gone(obj, index);
-}
 
 bool pagecache_writable(const struct vm_object *obj, const struct page *pg)
 {
@@ -69,6 +60,34 @@ struct page *pagecache_lookup(struct vm_object *obj, u64 index)
 		lru_touch(pg);
 	}
 	return pg;
+}
+
+u32 pagecache_lookup_run(struct vm_object *obj, u64 index, u32 max, struct page **out)
+{
+	u32 n, found = 0;
+
+	GUARD_SPIN(&obj->tree_lock);
+	struct page **slot = radix_run(&obj->root, index, &n);
+
+	if (!slot)
+		return 0;
+	for (n = MIN(n, max); found < n && slot[found]; found++) {
+		out[found] = page_get(slot[found]);
+		lru_touch(slot[found]);
+	}
+	return found;
+}
+
+u32 pagecache_count_holes(struct vm_object *obj, u64 index, u32 max)
+{
+	u32 n, holes = 0;
+
+	GUARD_SPIN(&obj->tree_lock);
+	struct page **slot = radix_run(&obj->root, index, &n);
+
+	for (n = MIN(n, max); holes < n && (!slot || !slot[holes]); holes++)
+		;
+	return holes;
 }
 
 /* --- making pages ---------------------------------------------------------- */
@@ -106,7 +125,7 @@ static int cache_insert(const struct make *m, struct page *pg, u64 removals)
 	return err;
 }
 
-static struct page *new_page(struct vm_object *obj, u64 index, u32 flags)
+struct page *pagecache_new_page(struct vm_object *obj, u64 index, u32 flags)
 {
 	struct page *pg = page_alloc(0, PAGE_FILE, ALLOC_USER | flags);
 
@@ -118,22 +137,46 @@ static struct page *new_page(struct vm_object *obj, u64 index, u32 flags)
 	return pg;
 }
 
+u32 pagecache_insert_run(struct vm_object *obj, u64 index, struct page **pages, u32 n, u64 removals)
+{
+	struct radix_spare spare = { 0 };
+	u32 done = 0, some;
+	int err;
+
+	GUARD_SHARED(&obj->lock);				/* inv. P1 */
+	do {
+		spin_lock(&obj->tree_lock);
+		err = -ESTALE;
+		some = 0;
+		if (obj->removals == removals)
+			err = radix_insert_run(&obj->root, index + done, pages + done, n - done, &some, &spare);
+		obj->npages += some;
+		spin_unlock(&obj->tree_lock);
+		done += some;
+		if (err == -EAGAIN)
+			err = radix_spare_add(&spare);
+	} while (!err && done < n);
+	radix_spare_drop(&spare);
+	(void)atomic64_add(&total_pages, done);
+	return done;
+}
+
 static int make_hole(struct make *m, u64 removals, struct page **out)
 {
-	int err = reserve(m->obj, m->index);
+	int err = pagecache_reserve(m->obj, m->index);
 	struct page *pg;
 
 	if (err)
 		return err;
-	pg = new_page(m->obj, m->index, ALLOC_ZERO);
+	pg = pagecache_new_page(m->obj, m->index, ALLOC_ZERO);
 	if (!pg) {
-		unreserve(m->obj, m->index);
+		pagecache_unreserve(m->obj, m->index);
 		return -ENOMEM;
 	}
 	bits_set(&pg->flags, PAGE_F_DIRTY);
 	err = cache_insert(m, pg, removals);
 	if (err) {
-		unreserve(m->obj, m->index);
+		pagecache_unreserve(m->obj, m->index);
 		bits_clear(&pg->flags, PAGE_F_DIRTY);
 		page_put(pg);
 		return err;
@@ -146,7 +189,7 @@ static int make_filled(struct make *m, u64 removals, struct page *image, struct 
 {
 	struct vm_object *obj = m->obj;
 	u64 keep = backed_bytes(obj, m->index);
-	AUTO(page) pg = new_page(obj, m->index, ALLOC_ZERO);
+	AUTO(page) pg = pagecache_new_page(obj, m->index, ALLOC_ZERO);
 	int err = 0;
 
 	if (!pg)
@@ -189,7 +232,7 @@ static int make_backed(struct make *m, u64 removals, struct page **out)
 /* CLEAN -> DIRTY.  -EAGAIN: the slot changed. */
 static int dirty_clean(struct vm_object *obj, u64 index, struct page *pg)
 {
-	int err = reserve(obj, index);
+	int err = pagecache_reserve(obj, index);
 	bool won = false, there;
 
 	if (err)
@@ -202,7 +245,7 @@ static int dirty_clean(struct vm_object *obj, u64 index, struct page *pg)
 	}
 	spin_unlock(&obj->tree_lock);
 	if (!won)
-		unreserve(obj, index);			/* inv. P2 */
+		pagecache_unreserve(obj, index);			/* inv. P2 */
 	return there ? 0 : -EAGAIN;
 }
 
@@ -211,13 +254,13 @@ static int dirty_borrowed(struct vm_object *obj, u64 index, struct page *image)
 {
 	struct page *pg;
 	bool won;
-	int err = reserve(obj, index);
+	int err = pagecache_reserve(obj, index);
 
 	if (err)
 		return err;
-	pg = new_page(obj, index, 0);
+	pg = pagecache_new_page(obj, index, 0);
 	if (!pg) {
-		unreserve(obj, index);
+		pagecache_unreserve(obj, index);
 		return -ENOMEM;
 	}
 	memcpy(page_addr(pg), page_addr(image), PAGE_SIZE);
@@ -232,7 +275,7 @@ static int dirty_borrowed(struct vm_object *obj, u64 index, struct page *image)
 		rmap_unmap(obj, index, index, false, image);
 	rwlock_write_end(&obj->lock);
 	if (!won) {
-		unreserve(obj, index);
+		pagecache_unreserve(obj, index);
 		bits_clear(&pg->flags, PAGE_F_DIRTY);
 	}
 	page_put(won ? image : pg);			/* the slot's reference to the one that is not in it */
@@ -274,11 +317,7 @@ int pagecache_get(struct vm_object *obj, u64 index, struct page **out)
 	return make_page(&m, out);
 }
 
-/*
- * whole_page would save reading what is overwritten, but the copy from the user
- * may stop short and then the old bytes must be there.  Holes cost no reading.
- */
-int pagecache_get_write(struct vm_object *obj, u64 index, bool whole_page, struct page **out)
+int pagecache_get_write(struct vm_object *obj, u64 index, struct page **out)
 {
 	struct make m = { .obj = obj, .index = index, .write = true, .past_end = true };
 
@@ -321,109 +360,6 @@ int pagecache_for_fault(struct vm_object *obj, u64 index, bool write, bool *did_
 	return err;
 }
 
-/* --- reading and writing --------------------------------------------------- */
-
-static bool is_hole(struct vm_object *obj, u64 index)
-{
-	return !pagecache_is_backed(obj, index);
-}
-
-/* One piece inside one page.  Bytes moved, 0: end of file, or -errno. */
-static i64 read_piece(struct vm_object *obj, struct uio *dst, u64 off)
-{
-	u64 size = READ_ONCE(obj->size), index = off >> PAGE_SHIFT, in = off & ~PAGE_MASK;
-	u64 n, moved;
-
-	if (off >= size)
-		return 0;
-	n = MIN(MIN(PAGE_SIZE - in, size - off), dst->resid);
-	AUTO(page) pg = pagecache_lookup(obj, index);
-
-	if (!pg && is_hole(obj, index)) {
-		moved = uio_zero_out(dst, n);
-	} else {
-		int err = pg ? 0 : pagecache_get(obj, index, &pg);
-
-		if (err)
-			return off >= READ_ONCE(obj->size) ? 0 : err;
-		moved = uio_copy_out(dst, (u8 *)page_addr(pg) + in, n);
-	}
-	return moved ? (i64)moved : -EFAULT;
-}
-
-i64 pagecache_read(struct vm_object *obj, struct uio *dst, u64 off)
-{
-	i64 done = 0;
-
-	for (u32 i = 1; dst->resid; i++) {
-		u64 want = MIN(PAGE_SIZE - (off & ~PAGE_MASK), dst->resid);
-		i64 n = read_piece(obj, dst, off);
-
-		if (n <= 0)
-			return done ? done : n;
-		done += n;
-		off += (u64)n;
-		if ((u64)n < want)
-			break;
-		if (!(i % 32))
-			sched_resched_if_needed();
-	}
-	return done;
-}
-
-/* Inv. P4: a mapping may have scribbled past the end in the last page. */
-static void zero_past_end(struct vm_object *obj)
-{
-	u64 in = obj->size & ~PAGE_MASK;
-	struct page *pg = in ? pagecache_lookup(obj, obj->size >> PAGE_SHIFT) : NULL;
-
-	if (!pg)
-		return;
-	if (pg->use == PAGE_FILE)
-		memset((u8 *)page_addr(pg) + in, 0, PAGE_SIZE - in);
-	page_put(pg);
-}
-
-static i64 write_piece(struct vm_object *obj, struct uio *src, u64 off)
-{
-	u64 in = off & ~PAGE_MASK, n = MIN(PAGE_SIZE - in, src->resid), moved;
-	AUTO(page) pg = NULL;
-	int err = pagecache_get_write(obj, off >> PAGE_SHIFT, n == PAGE_SIZE, &pg);
-
-	if (err)
-		return err;
-	moved = uio_copy_in(src, (u8 *)page_addr(pg) + in, n);
-	if (!moved)
-		return -EFAULT;
-	if (off + moved > obj->size)
-		WRITE_ONCE(obj->size, off + moved);
-	return (i64)moved;
-}
-
-i64 pagecache_write(struct vm_object *obj, struct uio *src, u64 off)
-{
-	i64 done = 0, n = 0;
-
-	if (off + src->resid > obj->size)
-		zero_past_end(obj);
-	for (u32 i = 1; src->resid; i++) {
-		u64 want = MIN(PAGE_SIZE - (off & ~PAGE_MASK), src->resid);
-
-		n = write_piece(obj, src, off);
-		if (n <= 0)
-			break;
-		done += n;
-		off += (u64)n;
-		if ((u64)n < want)
-			break;
-		if (!(i % 32))
-			sched_resched_if_needed();
-	}
-	if (done)
-		vm_object_content_changed(obj);
-	return done ? done : n;
-}
-
 /* --- taking pages away ----------------------------------------------------- */
 
 bool pagecache_evict(struct vm_object *obj, struct page *pg)
@@ -437,31 +373,41 @@ bool pagecache_evict(struct vm_object *obj, struct page *pg)
 	return true;
 }
 
+#define DROP_BATCH 32u
+
+/* Takes up to a batch of slots out of [*index, last]; *index moves to the first of them, and they follow each other. */
+static u32 take_slots(struct vm_object *obj, u64 *index, u64 last, struct page **pages)
+{
+	GUARD_SPIN(&obj->tree_lock);
+	u32 n = radix_remove_run(&obj->root, index, last, pages, DROP_BATCH);
+
+	obj->npages -= n;
+	return n;
+}
+
 /* Drops the slots of [first, last]: nothing maps them any more, or the object dies. */
 void pagecache_drop(struct vm_object *obj, u64 first, u64 last)
 {
-	for (u64 index = first, n = 1;; index++, n++) {
-		spin_lock(&obj->tree_lock);
-		struct page *pg = radix_next(obj->root, &index, last);
+	struct page *pages[DROP_BATCH];
+	u64 index = first;
+	u32 n;
 
-		if (pg) {
-			(void)radix_remove(&obj->root, index);
-			obj->npages--;
+	while ((n = take_slots(obj, &index, last, pages)) != 0) {
+		(void)atomic64_add(&total_pages, -(i64)n);
+		for (u32 i = 0; i < n; i++) {
+			struct page *pg = pages[i];
+
+			lru_remove(pg);
+			if (pg->use == PAGE_FILE && pg->flags & PAGE_F_DIRTY) {
+				bits_clear(&pg->flags, PAGE_F_DIRTY);
+				pagecache_unreserve(obj, index + i);
+			}
+			page_put(pg);
 		}
-		spin_unlock(&obj->tree_lock);
-		if (!pg)
+		if (last - index < n)
 			return;
-		(void)atomic64_add(&total_pages, -1);
-		lru_remove(pg);
-		if (pg->use == PAGE_FILE && pg->flags & PAGE_F_DIRTY) {
-			bits_clear(&pg->flags, PAGE_F_DIRTY);
-			unreserve(obj, index);
-		}
-		page_put(pg);
-		if (index == last)
-			return;
-		if (!(n % 256))
-			sched_resched_if_needed();
+		index += n;
+		sched_resched_if_needed();
 	}
 }
 
@@ -494,7 +440,7 @@ void vm_object_truncate(struct vm_object *obj, u64 size)
 	u64 first = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
 	if (size >= obj->size) {
-		zero_past_end(obj);
+		pagecache_zero_past_end(obj);
 		WRITE_ONCE(obj->size, size);
 		vm_object_content_changed(obj);
 		return;
@@ -517,11 +463,11 @@ static int zero_part(struct vm_object *obj, u64 off, u64 len)
 	AUTO(page) pg = pagecache_lookup(obj, index);
 	int err = 0;
 
-	if (!pg && is_hole(obj, index))
+	if (!pg && !pagecache_is_backed(obj, index))
 		return 0;
 	if (pg)
 		page_put(MOVE(pg));
-	err = pagecache_get_write(obj, index, false, &pg);
+	err = pagecache_get_write(obj, index, &pg);
 	if (!err)
 		memset((u8 *)page_addr(pg) + (off & ~PAGE_MASK), 0, len);
 	return err;

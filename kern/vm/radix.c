@@ -65,6 +65,13 @@ struct page *radix_get(void *root, u64 index)
 	}
 }
 
+static struct radix_node *leaf_of(struct radix_node *n, u64 index)
+{
+	while (n && n->shift)
+		n = n->slot[slot_of(n, index)];
+	return n;
+}
+
 struct page **radix_run(void **root, u64 index, u32 *n)
 {
 	struct radix_node *node = root_node(*root);
@@ -76,12 +83,8 @@ struct page **radix_run(void **root, u64 index, u32 *n)
 	}
 	if (!reaches(node->shift, index))
 		return NULL;
-	while (node->shift) {
-		node = node->slot[slot_of(node, index)];
-		if (!node)
-			return NULL;
-	}
-	return (struct page **)&node->slot[slot_of(node, index)];
+	node = leaf_of(node, index);
+	return node ? (struct page **)&node->slot[slot_of(node, index)] : NULL;
 }
 
 /* First page at or after *index below n; *index is inside n's range. */
@@ -201,19 +204,10 @@ static void grow(void **root, u64 index, struct radix_spare *spare)
 	*root = node_root(n);
 }
 
-int radix_insert(void **root, u64 index, struct page *pg, struct radix_spare *spare)
+/* The leaf that holds index, made of spare nodes as far as it is missing.  The root is a node. */
+static struct radix_node *leaf_for(void *root, u64 index, struct radix_spare *spare)
 {
-	if (radix_get(*root, index))
-		return -EEXIST;
-	spare->need = nodes_needed(*root, index);
-	if (spare->n < spare->need)
-		return -EAGAIN;
-	if (!*root && !index) {
-		*root = pg;
-		return 0;
-	}
-	grow(root, index, spare);
-	struct radix_node *n = root_node(*root);
+	struct radix_node *n = root_node(root);
 
 	while (n->shift) {
 		void **s = &n->slot[slot_of(n, index)];
@@ -224,9 +218,40 @@ int radix_insert(void **root, u64 index, struct page *pg, struct radix_spare *sp
 		}
 		n = *s;
 	}
-	n->slot[slot_of(n, index)] = pg;
-	n->count++;
-	return 0;
+	return n;
+}
+
+int radix_insert_run(void **root, u64 index, struct page **pages, u32 n, u32 *done, struct radix_spare *spare)
+{
+	struct radix_node *leaf;
+	u32 at, i;
+
+	*done = 0;
+	if (!index && *root && !root_node(*root))
+		return -EEXIST;
+	spare->need = nodes_needed(*root, index);
+	if (spare->n < spare->need)
+		return -EAGAIN;
+	if (!*root && !index) {
+		*root = pages[0];
+		*done = 1;
+		return 0;
+	}
+	grow(root, index, spare);
+	leaf = leaf_for(*root, index, spare);
+	at = slot_of(leaf, index);
+	for (i = 0; i < n && at + i < RADIX_SLOTS && !leaf->slot[at + i]; i++)
+		leaf->slot[at + i] = pages[i];
+	leaf->count += i;
+	*done = i;
+	return i ? 0 : -EEXIST;
+}
+
+int radix_insert(void **root, u64 index, struct page *pg, struct radix_spare *spare)
+{
+	u32 done;
+
+	return radix_insert_run(root, index, &pg, 1, &done, spare);
 }
 
 static void **find_slot(void *root, u64 index)
@@ -274,4 +299,27 @@ struct page *radix_remove(void **root, u64 index)
 	}
 	*root = NULL;
 	return pg;
+}
+
+u32 radix_remove_run(void **root, u64 *index, u64 last, struct page **out, u32 max)
+{
+	struct page *pg = radix_next(*root, index, last);
+	u64 first = *index;
+	struct radix_node *leaf = pg ? leaf_of(root_node(*root), first) : NULL;
+	u32 n = 1;
+
+	if (!pg)
+		return 0;
+	if (leaf) {
+		void **slot = &leaf->slot[slot_of(leaf, first)];
+		u64 room = MIN(RADIX_SLOTS - slot_of(leaf, first), last - first + 1);
+
+		for (; n < MIN(room, max) && slot[n]; n++) {
+			out[n] = slot[n];
+			slot[n] = NULL;
+		}
+		leaf->count -= n - 1;
+	}
+	out[0] = radix_remove(root, first);		/* and the nodes that are empty now */
+	return n;
 }

@@ -303,12 +303,38 @@ struct page **radix_run(void **root, u64 index, u32 *n);
 /* Next present index at or after *index: its page, *index moved; NULL: none up to last. */
 struct page *radix_next(void *root, u64 *index, u64 last);
 struct radix_spare { void *nodes; u32 n, need; };
-/* -EAGAIN: needs a node, call radix_spare_add() with the lock dropped.  -EEXIST. */
+/* -EAGAIN: needs a node, call radix_spare_add() with the lock dropped.  -EEXIST.  The run's form stops at the first slot
+ * that is taken and at the end of a node, after at least one page. */
+MUST_USE int radix_insert_run(void **root, u64 index, struct page **pages, u32 n, u32 *done, struct radix_spare *spare);
 MUST_USE int radix_insert(void **root, u64 index, struct page *pg, struct radix_spare *spare);
 void radix_replace(void **root, u64 index, struct page *pg);
 struct page *radix_remove(void **root, u64 index);
+/* Takes out the pages from the first at or after *index on that follow each other in one node: how many; *index is the first's. */
+u32 radix_remove_run(void **root, u64 *index, u64 last, struct page **out, u32 max);
 MUST_USE int radix_spare_add(struct radix_spare *spare);
 void radix_spare_drop(struct radix_spare *spare);
+
+/* Quota of ops: a page turns DIRTY, or a DIRTY one left the cache. */
+static inline int pagecache_reserve(struct vm_object *obj, u64 index)
+{
+	return obj->ops->reserve_page ? obj->ops->reserve_page(obj, index) : 0;
+}
+static inline void pagecache_unreserve(struct vm_object *obj, u64 index)
+{
+	if (obj->ops->page_gone)
+		obj->ops->page_gone(obj, index);
+}
+/* A page for a slot of obj, in no slot yet; its bytes are the caller's to set unless flags have ALLOC_ZERO. */
+struct page *pagecache_new_page(struct vm_object *obj, u64 index, u32 flags);
+/* New references to the cached pages from index on, up to the first that is missing: how many (0 to max). */
+u32 pagecache_lookup_run(struct vm_object *obj, u64 index, u32 max, struct page **out);
+/* Empty slots from index on, up to the first that is not (0 to max). */
+u32 pagecache_count_holes(struct vm_object *obj, u64 index, u32 max);
+/* Slots take over the references of pages[0..n): how many of them, up to the first that was taken or until memory runs out;
+ * none if pages were dropped since removals. */
+u32 pagecache_insert_run(struct vm_object *obj, u64 index, struct page **pages, u32 n, u64 removals);
+/* Inv. P4, before the size grows. */
+void pagecache_zero_past_end(struct vm_object *obj);
 
 /* A page that can be mapped: cached, or made so.  write: dirty and the object's own frame.  obj->lock not held. */
 MUST_USE int pagecache_for_fault(struct vm_object *obj, u64 index, bool write, bool *did_io);

@@ -69,8 +69,8 @@ struct file_ops {
 	int (*flush)(struct file *f);					/* each close of a descriptor */
 	int (*fsync)(struct file *f, bool data_only);
 	int (*fallocate)(struct file *f, u32 mode, u64 off, u64 len);
-	i64 (*splice_read)(struct file *f, struct file *pipe, u64 *pos, u64 len, u32 flags);	/* optional fast paths */
-	i64 (*splice_write)(struct file *f, struct file *pipe, u64 *pos, u64 len, u32 flags);
+	/* Optional: what read would copy, by reference (pagecache_borrow(), vm/object.h); advances *pos. */
+	i64 (*borrow)(struct file *f, u64 *pos, u64 len, struct page **pages, u32 max);
 	void (*show_fdinfo)(struct file *f, struct seq *s);
 	void (*fasync)(struct file *f, bool on);
 	void (*release)(struct file *f);				/* last reference; may sleep */
@@ -126,6 +126,8 @@ DEFINE_AUTO(file, struct file *, file_put)
 /* Checked entry points used by system calls, splice and the kernel.  pos NULL: the file's own. */
 MUST_USE i64 file_read(struct file *f, struct uio *dst, u64 *pos);
 MUST_USE i64 file_write(struct file *f, struct uio *src, u64 *pos);
+/* As file_read, but references on the pages in place of their bytes, the first page's from *pos on; for files with ops->borrow. */
+MUST_USE i64 file_borrow(struct file *f, u64 *pos, u64 len, struct page **pages, u32 max);
 MUST_USE i64 file_read_kernel(struct file *f, void *buf, u64 len, u64 pos);
 MUST_USE i64 file_lseek(struct file *f, i64 off, int whence);
 u32 file_poll(struct file *f, struct poll_table *pt);

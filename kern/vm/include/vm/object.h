@@ -35,6 +35,7 @@ struct vm_object_ops {
 
 #define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, ramfs, shared anonymous): never reclaimed */
 #define VM_OBJECT_CUT	   (1u << 1)	/* truncate lowered backing_size: the page it cuts is copied, not borrowed */
+#define VM_OBJECT_SCRIBBLED (1u << 2)	/* was mapped shared by who may write: there may be bytes past the end */
 
 struct vm_object {
 	const struct vm_object_ops *ops;	/* const after init */
@@ -69,11 +70,14 @@ MUST_USE int pagecache_get(struct vm_object *obj, u64 index, struct page **out);
 /* Only if cached: new reference or NULL.  Never sleeps. */
 MUST_USE struct page *pagecache_lookup(struct vm_object *obj, u64 index);
 /* For writing: page present (hole filled with zeros), reserved, own copy if it was borrowed.  0, -ENOSPC, -ENOMEM, -EIO. */
-MUST_USE int pagecache_get_write(struct vm_object *obj, u64 index, bool whole_page, struct page **out);
+MUST_USE int pagecache_get_write(struct vm_object *obj, u64 index, struct page **out);
 /* Bytes moved or -errno (nothing moved).  read stops at obj->size.  write extends obj->size; caller holds the vnode's lock. */
 struct uio;
 MUST_USE i64 pagecache_read(struct vm_object *obj, struct uio *dst, u64 off);
 MUST_USE i64 pagecache_write(struct vm_object *obj, struct uio *src, u64 off);
+/* What a read of len bytes at off would copy, by reference: bytes (0: end of file) in pages[0..], the first page's from off on,
+ * at most max pages; or -errno.  The pages are shared with the file: what is written to it later shows in them. */
+MUST_USE i64 pagecache_borrow(struct vm_object *obj, u64 off, u64 len, struct page **pages, u32 max);
 /* Sets the size; drops whole pages past it, zeroes the tail of the last one, unmaps them everywhere (SIGBUS after). */
 void vm_object_truncate(struct vm_object *obj, u64 size);
 /* Hole: zeroes or drops [off, off + len). */

@@ -1,0 +1,274 @@
+/*
+ * Reading and writing a file's bytes through its page cache, or lending its pages.
+ *
+ * Runs of pages are looked up and entered together.  A page that a write makes is
+ * filled before it is entered: nobody sees it half done, and only what the write
+ * leaves of it is cleared.  If the slot was taken meanwhile (the source may be a
+ * mapping of the same page), those bytes are written again into what is there.
+ *
+ * Nothing is held while user memory is copied; writers hold the vnode's lock.
+ */
+#include <core/uio.h>
+#include <sched/sched.h>
+
+#include "vm.h"
+
+#define RUN 16u			/* pages at a time */
+
+static void put_pages(struct page **pages, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		page_put(pages[i]);
+}
+
+static u64 bytes_in_page(u64 off, u64 want)
+{
+	return MIN(PAGE_SIZE - (off & ~PAGE_MASK), want);
+}
+
+static u32 pages_of(u64 off, u64 len)
+{
+	return (u32)MIN(((off & ~PAGE_MASK) + len + PAGE_SIZE - 1) >> PAGE_SHIFT, RUN);
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+/* n bytes inside one page.  Bytes moved, 0: end of file, or -errno. */
+static i64 read_piece(struct vm_object *obj, struct uio *dst, u64 off, u64 n)
+{
+	AUTO(page) pg = pagecache_lookup(obj, off >> PAGE_SHIFT);
+	u64 moved;
+
+	if (unlikely(!pg)) {
+		int err;
+
+		if (!pagecache_is_backed(obj, off >> PAGE_SHIFT)) {
+			moved = uio_zero_out(dst, n);
+			return moved ? (i64)moved : -EFAULT;
+		}
+		err = pagecache_get(obj, off >> PAGE_SHIFT, &pg);
+		if (err)
+			return off >= READ_ONCE(obj->size) ? 0 : err;
+	}
+	moved = uio_copy_out(dst, (u8 *)page_addr(pg) + (off & ~PAGE_MASK), n);
+	return moved ? (i64)moved : -EFAULT;
+}
+
+/* What the cache has of len bytes at off, all before the end of the file.  Bytes moved; fewer: the memory faulted. */
+static i64 read_cached(struct uio *dst, u64 off, u64 len, struct page **pages, u32 n)
+{
+	u64 done = 0;
+
+	for (u32 i = 0; i < n; i++) {
+		u64 want = bytes_in_page(off + done, len - done);
+		u64 moved = uio_copy_out(dst, (u8 *)page_addr(pages[i]) + ((off + done) & ~PAGE_MASK), want);
+
+		done += moved;
+		if (moved < want)
+			break;
+	}
+	put_pages(pages, n);
+	return done ? (i64)done : -EFAULT;
+}
+
+/* len bytes, not all in one page, before the end of the file.  Bytes moved, 0: it ends here now, or -errno; *want: what was tried. */
+static NOINLINE i64 read_run(struct vm_object *obj, struct uio *dst, u64 off, u64 len, u64 *want)
+{
+	struct page *pages[RUN];
+	u32 n = pagecache_lookup_run(obj, off >> PAGE_SHIFT, pages_of(off, len), pages);
+
+	if (!n) {
+		*want = bytes_in_page(off, len);
+		return read_piece(obj, dst, off, *want);
+	}
+	*want = MIN(len, n * PAGE_SIZE - (off & ~PAGE_MASK));
+	return read_cached(dst, off, *want, pages, n);
+}
+
+i64 pagecache_read(struct vm_object *obj, struct uio *dst, u64 off)
+{
+	i64 done = 0, n = 0;
+
+	while (dst->resid) {
+		u64 size = READ_ONCE(obj->size), want;
+
+		if (off >= size)
+			break;
+		want = MIN(size - off, dst->resid);
+		n = (off & ~PAGE_MASK) + want <= PAGE_SIZE ? read_piece(obj, dst, off, want) : read_run(obj, dst, off, want, &want);
+		if (n <= 0)
+			break;
+		done += n;
+		off += (u64)n;
+		if ((u64)n < want)
+			break;
+		if (dst->resid)
+			sched_resched_if_needed();
+	}
+	return done ? done : n;
+}
+
+i64 pagecache_borrow(struct vm_object *obj, u64 off, u64 len, struct page **pages, u32 max)
+{
+	u64 size = READ_ONCE(obj->size), index = off >> PAGE_SHIFT;
+	u32 n;
+
+	if (off >= size)
+		return 0;
+	len = MIN(size - off, len);
+	n = pagecache_lookup_run(obj, index, MIN(pages_of(off, len), max), pages);
+	if (!n && !pagecache_is_backed(obj, index)) {
+		pages[n++] = page_get(vm_zero_page);
+	} else if (!n) {
+		int err = pagecache_get(obj, index, &pages[n++]);
+
+		if (err)
+			return off >= READ_ONCE(obj->size) ? 0 : err;
+	}
+	return (i64)MIN(len, n * PAGE_SIZE - (off & ~PAGE_MASK));
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+/* A mapping may have scribbled past the end in the last page. */
+void pagecache_zero_past_end(struct vm_object *obj)
+{
+	u64 in = obj->size & ~PAGE_MASK;
+	struct page *pg;
+
+	if (!in || !(READ_ONCE(obj->flags) & VM_OBJECT_SCRIBBLED))
+		return;
+	pg = pagecache_lookup(obj, obj->size >> PAGE_SHIFT);
+	if (!pg)
+		return;
+	if (pg->use == PAGE_FILE)
+		memset((u8 *)page_addr(pg) + in, 0, PAGE_SIZE - in);
+	page_put(pg);
+}
+
+/* A piece inside a page that is there, or is made with the bytes that its slot stands for.  Bytes moved or -errno. */
+static i64 write_over(struct vm_object *obj, struct uio *src, u64 off, u64 n)
+{
+	AUTO(page) pg = NULL;
+	int err = pagecache_get_write(obj, off >> PAGE_SHIFT, &pg);
+	u64 moved;
+
+	if (err)
+		return err;
+	moved = uio_copy_in(src, (u8 *)page_addr(pg) + (off & ~PAGE_MASK), n);
+	return moved ? (i64)moved : -EFAULT;
+}
+
+static void drop_fresh(struct vm_object *obj, u64 index, struct page *pg)
+{
+	pagecache_unreserve(obj, index);
+	page_put(pg);
+}
+
+/* A page that is in no slot yet, with n bytes from src at off and zeros around them.  Bytes moved or -errno. */
+static i64 fill_fresh(struct vm_object *obj, struct uio *src, u64 off, u64 n, struct page **out)
+{
+	u64 index = off >> PAGE_SHIFT, in = off & ~PAGE_MASK, moved;
+	bool mostly_zero = n < PAGE_SIZE / 2;
+	int err = pagecache_reserve(obj, index);
+	struct page *pg;
+	u8 *to;
+
+	if (err)
+		return err;
+	pg = pagecache_new_page(obj, index, mostly_zero ? ALLOC_ZERO : 0);
+	if (!pg) {
+		pagecache_unreserve(obj, index);
+		return -ENOMEM;
+	}
+	bits_set(&pg->flags, PAGE_F_DIRTY);
+	to = page_addr(pg);
+	moved = uio_copy_in(src, to + in, n);
+	if (!moved) {
+		drop_fresh(obj, index, pg);
+		return -EFAULT;
+	}
+	if (!mostly_zero && moved < PAGE_SIZE) {
+		memset(to, 0, in);
+		memset(to + in + moved, 0, PAGE_SIZE - in - moved);
+	}
+	*out = pg;
+	return (i64)moved;
+}
+
+/*
+ * Up to max fresh pages for empty slots.  Bytes moved; 0: the first slot was taken
+ * meanwhile; or -errno.  A fault or an error after the first bytes ends the run
+ * early: the next call meets it again.
+ */
+static i64 write_fresh(struct vm_object *obj, struct uio *src, u64 off, u32 max)
+{
+	u64 removals = READ_ONCE(obj->removals), index = off >> PAGE_SHIFT, done = 0;
+	struct page *pages[RUN];
+	u32 n = 0, in;
+	i64 got = 0;
+
+	for (; n < max && src->resid; n++) {
+		u64 want = bytes_in_page(off + done, src->resid);
+
+		got = fill_fresh(obj, src, off + done, want, &pages[n]);
+		if (got < 0)
+			break;
+		done += (u64)got;
+		max = (u64)got < want ? 0 : max;
+	}
+	if (!n)
+		return got;
+	in = pagecache_insert_run(obj, index, pages, n, removals);
+	if (in < n) {
+		u64 kept = in ? in * PAGE_SIZE - (off & ~PAGE_MASK) : 0;
+
+		uio_rewind(src, done - kept);
+		done = kept;
+	}
+	for (u32 i = in; i < n; i++)
+		drop_fresh(obj, index + i, pages[i]);
+	return (i64)done;
+}
+
+/* Bytes moved or -errno. */
+static i64 write_some(struct vm_object *obj, struct uio *src, u64 off)
+{
+	u64 index = off >> PAGE_SHIFT, n = bytes_in_page(off, src->resid), moved;
+	AUTO(page) pg = pagecache_lookup(obj, index);
+
+	if (pg && pagecache_writable(obj, pg)) {
+		moved = uio_copy_in(src, (u8 *)page_addr(pg) + (off & ~PAGE_MASK), n);
+		return moved ? (i64)moved : -EFAULT;
+	}
+	if (!pg && !pagecache_is_backed(obj, index)) {
+		i64 fresh = write_fresh(obj, src, off, n == src->resid ? 1 :
+					pagecache_count_holes(obj, index, pages_of(off, src->resid)));
+
+		if (fresh)
+			return fresh;
+	}
+	return write_over(obj, src, off, n);
+}
+
+i64 pagecache_write(struct vm_object *obj, struct uio *src, u64 off)
+{
+	i64 done = 0, n = 0;
+
+	if (off + src->resid > obj->size)
+		pagecache_zero_past_end(obj);
+	while (src->resid) {
+		n = write_some(obj, src, off);
+		if (n <= 0)
+			break;
+		done += n;
+		off += (u64)n;
+		if (off > obj->size)
+			WRITE_ONCE(obj->size, off);
+		if (src->resid)
+			sched_resched_if_needed();
+	}
+	if (done)
+		vm_object_content_changed(obj);
+	return done ? done : n;
+}
