@@ -37,6 +37,7 @@ struct exec_ctx {
 	/* the new space */
 	struct aspace *as;
 	bool randomize, doomed;
+	u64 rnd;			/* drawn once for two places: the heap (high half), the vDSO (low half); 0 without randomize */
 	u64 sp, entry, bias, interp_base;
 	u64 execfn;
 	u64 vdso;			/* its ELF header */

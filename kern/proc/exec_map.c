@@ -53,6 +53,7 @@ int exec_space_create(struct exec_ctx *x)
 		as->stack_limit = 8ull << 20;
 	top = USER_TOP - ((rnd & STACK_RND_PAGES) << PAGE_SHIFT);
 	as->stack_top = top;
+	x->rnd = x->randomize ? vm_random_u64() : 0;
 	as->mmap_base = choose_mmap_base(x, as->stack_limit, rnd >> 22 & MMAP_RND_PAGES);
 	rq.addr = top - STACK_FIRST;
 	rq.len = STACK_FIRST;
@@ -178,7 +179,7 @@ static void set_break(struct exec_ctx *x)
 	if (x->randomize && sysctl_randomize_va_space > 1) {
 		if (p->dynamic && !p->interp)
 			brk = ELF_DYN_BASE & PAGE_MASK;
-		brk += (vm_random_u64() % BRK_RND) & PAGE_MASK;
+		brk += ((x->rnd >> 32) % BRK_RND) & PAGE_MASK;
 	}
 	x->as->brk_start = x->as->brk = brk;
 }

@@ -64,7 +64,7 @@ static u64 place_above_stack(const struct exec_ctx *x)
 
 	if (end - from < len)
 		return 0;
-	return from + (x->randomize ? vm_random_u64() % ((end - from - len) / PAGE_SIZE + 1) * PAGE_SIZE : 0);
+	return from + (u32)x->rnd % ((end - from - len) / PAGE_SIZE + 1) * PAGE_SIZE;
 }
 
 /* Where there is room anywhere. */
