@@ -1,6 +1,7 @@
 /* Parent and child after fork: what one does to its mappings is nothing to the other, whoever is first, whoever ends first. */
 #include "tap.h"
 
+#include <sched.h>
 #include <setjmp.h>
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -300,8 +301,42 @@ static void many_change_at_once(void)
 		tap_eq(p[i * PAGE], 'p');
 }
 
+/* What C libraries write in every child, and the page under the stack pointer, may be copied by fork itself. */
+static void what_is_written_in_every_fork_stays_apart(void)
+{
+	static __thread int own[3];
+	static int data[3 * PAGE / sizeof(int)];
+	volatile int stack[3] = { 0, 0, 0 };
+	char *page = mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	tap_need(page != MAP_FAILED);
+	for (int round = 1; round <= 80; round++) {
+		own[0] = stack[0] = data[round % 3 * (PAGE / sizeof(int))] = round;
+		page[8] = (char)round;
+		int kid = tap_fork();
+
+		/* Each now writes the same words; the child also what the parent only reads, and the other way round. */
+		own[1] = stack[1] = data[PAGE / sizeof(int) + 1] = page[0] = kid ? 'p' : 'c';
+		if (kid) {
+			data[2 * PAGE / sizeof(int) + 2] = round;
+			tap_join(kid);
+		} else {
+			tap_eq(own[2], round - 1);		/* the parent's, written after its last fork */
+			own[2] = stack[2] = page[16] = 'c';
+			sched_yield();
+		}
+		tap_ok(own[0] == round && stack[0] == round && data[round % 3 * (PAGE / sizeof(int))] == round && page[8] == (char)round);
+		tap_ok(own[1] == stack[1] && stack[1] == data[PAGE / sizeof(int) + 1] && page[0] == own[1] && own[1] == (kid ? 'p' : 'c'));
+		if (!kid)
+			tap_leave();
+		tap_ok(own[2] == round - 1 && stack[2] == 0 && page[16] == 0 && data[2 * PAGE / sizeof(int) + 2] == round);
+		own[2] = round;
+	}
+}
+
 TAP_MAIN(
 	CASE(the_child_unmaps),
+	CASE(what_is_written_in_every_fork_stays_apart),
 	CASE(the_parent_unmaps),
 	CASE(both_map_the_same_place),
 	CASE(the_break_is_each_ones_own),
