@@ -236,7 +236,7 @@ static bool list_emit(struct dir_sink *s, const char *name, u32 len, u64 ino, u3
 		l->refused = true;
 		return false;
 	}
-	memset(at + reclen - 8, 0, 8);
+	*(u64 *)(at + reclen - 8) = 0;
 	if (l->old) {
 		*(struct dirent_old_k *)at = (struct dirent_old_k){ ino, next_cookie, (u16)reclen };
 		at[reclen - 1] = (u8)dtype;

@@ -127,7 +127,8 @@ static bool deadlock(const void *me, const void *by)
 	return false;
 }
 
-/* Makes room for [want->start, want->end] among the owner's own records.  spare: for a split.  True: spare was used. */
+/* Makes room for [want->start, want->end] among the owner's own records.  spare: for a split, NULL where there can be none.
+ * True: spare was used. */
 static bool carve(struct lock_ctx *c, struct file_lock *want, struct file_lock *spare, struct list *dead)
 {
 	struct file_lock *l, *tmp;
@@ -225,7 +226,7 @@ static int record_wait(struct lock_ctx *c, struct file_lock **want, struct file_
 
 static struct file_lock *lock_new(struct file *f, enum lock_kind kind, u32 type, u64 start, u64 end, u32 pid)
 {
-	struct file_lock *l = kzalloc(sizeof(*l));
+	struct file_lock *l = kmalloc(sizeof(*l));	/* every field is set here */
 
 	if (!l)
 		return NULL;
@@ -244,8 +245,9 @@ static struct file_lock *lock_new(struct file *f, enum lock_kind kind, u32 type,
 int file_posix_lock(struct file *f, const struct file_lock_req *rq)
 {
 	enum lock_kind kind = rq->ofd ? LOCK_OFD : LOCK_POSIX;
+	bool may_split = rq->start && rq->end != ~0ull;	/* both ends can lie inside a record */
 	struct list dead = LIST_INIT(dead);
-	struct file_lock *want, *spare;
+	struct file_lock *want, *spare = NULL;
 	struct lock_ctx *c;
 	int err = -ENOMEM;
 
@@ -257,8 +259,9 @@ int file_posix_lock(struct file *f, const struct file_lock_req *rq)
 		return 0;
 	c = context(f->vnode);
 	want = lock_new(f, kind, rq->type, rq->start, rq->end, rq->pid);
-	spare = lock_new(f, kind, rq->type, rq->start, rq->end, rq->pid);
-	if (c && want && spare)
+	if (may_split)
+		spare = lock_new(f, kind, rq->type, rq->start, rq->end, rq->pid);
+	if (c && want && (spare || !may_split))
 		err = record_wait(c, &want, &spare, rq->wait, &dead);
 	else
 		err = -ENOLCK;
