@@ -5,6 +5,9 @@
  */
 #include <base/string.h>
 
+#undef memcpy
+#undef memset
+
 void *memcpy(void *dst, const void *src, usize n)
 {
 	void *d = dst;

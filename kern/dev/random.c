@@ -188,6 +188,7 @@ i64 random_read_user(uptr_t buf, u64 len, u32 flags)
 		}
 	}
 	memset(chunk, 0, sizeof(chunk));
+	barrier();
 	return (i64)done;
 }
 

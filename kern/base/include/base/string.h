@@ -10,6 +10,11 @@ void *memcpy(void *dst, const void *src, usize n);
 void *memmove(void *dst, const void *src, usize n);
 void *memset(void *dst, int c, usize n);
 int memcmp(const void *a, const void *b, usize n);
+#ifndef SAKER_HOST
+/* -ffreestanding makes calls of even the smallest ones: the compiler knows better where the size is a constant. */
+#define memcpy(...) __builtin_memcpy(__VA_ARGS__)
+#define memset(...) __builtin_memset(__VA_ARGS__)
+#endif
 void *memchr(const void *p, int c, usize n);
 usize strlen(const char *s);
 usize strnlen(const char *s, usize max);
