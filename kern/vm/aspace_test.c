@@ -112,8 +112,16 @@ TEST(fault, anonymous_memory)
 	int err = 0;
 
 	CHECK_EQ(map_at(as, BASE, 4 * P, RW), (i64)BASE);
+	CHECK_EQ(map_at(as, 2 * BASE, VM_SMALL_AREA + P, RW), (i64)(2 * BASE));
+	CHECK_EQ(map_at(as, 3 * BASE, P, VM_READ), (i64)(3 * BASE));
+	CHECK_EQ(user_peek(as, 2 * BASE), 0);
+	CHECK_EQ(user_peek(as, 3 * BASE), 0);
+	CHECK_EQ(aspace_rss_pages(as), 0ul);		/* the zero page */
 	CHECK_EQ(user_peek(as, BASE), 0);
-	CHECK_EQ(aspace_rss_pages(as), 0ul);
+	CHECK_EQ(aspace_rss_pages(as), 1ul);		/* small and writable: a page of its own */
+	as->brk_start = BASE + P;
+	CHECK_EQ(user_peek(as, BASE + P), 0);
+	CHECK_EQ(aspace_rss_pages(as), 1ul);		/* .bss */
 	CHECK_EQ(user_poke(as, BASE, 7), 0);
 	CHECK_EQ(user_peek(as, BASE), 7);
 	CHECK_EQ(user_poke(as, BASE + P, 8), 0);

@@ -196,11 +196,23 @@ static int fault_huge_there(struct fault *f)
 	return FAULT_DONE;
 }
 
+/*
+ * A read of a page that nobody has written: is a write about to follow?  In a large area it may well be a table that
+ * is mostly empty.  A small one is an allocator's, which looks at a chunk's head before it fills it in: a page of its
+ * own at once saves the second fault.  Not so the program's .bss, below the break, of which much is never set.
+ */
+static bool read_comes_first(const struct fault *f)
+{
+	const struct area *a = f->area;
+
+	return a->flags & VM_WRITE && a->end - a->start <= VM_SMALL_AREA && a->start >= f->as->brk_start;
+}
+
 static int fault_anon(struct fault *f)
 {
 	struct page *pg;
 
-	if (f->want != VM_WRITE)
+	if (f->want != VM_WRITE && !read_comes_first(f))
 		return fault_zero(f);
 	if (f->area->end - f->area->start >= HUGE_SIZE && huge_wanted(f->as, f->area, f->va)) {
 		int err = fault_huge(f);

@@ -22,6 +22,7 @@
 #define VM_MIN_ADDR	  0x10000ul	/* vm.mmap_min_addr */
 #define VM_STACK_GAP	  (256 * PAGE_SIZE)
 #define VM_AROUND	  (16 * PAGE_SIZE)
+#define VM_SMALL_AREA	  (16 * PAGE_SIZE)	/* anonymous and writable: no zero page for reads */
 
 /*
  * Soft bits of a leaf entry.  PTE_KIND says what is counted where; a frame of
