@@ -405,7 +405,7 @@ static int fault_copy(struct fault *f, pte_t e)
 		return FAULT_AGAIN;
 	if (pte_owns(e))
 		page_put(old);		/* the entry's own reference; pin goes with the scope */
-	if (!zero && READ_ONCE(f->as->lessons))
+	if (unlikely(READ_ONCE(f->as->lessons)) && !zero)
 		fork_learn(f->as, f->va);
 	fault_note(TRACE_KIND_COPY, f->va);
 	return FAULT_DONE;

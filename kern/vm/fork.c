@@ -362,8 +362,11 @@ static void parts_copy(struct aspace *from, struct aspace *to, struct part *part
 void fork_learn(struct aspace *as, u64 va)
 {
 	u64 *parted = as->set->parted;
+	u32 lessons = READ_ONCE(as->lessons);
 
-	WRITE_ONCE(as->lessons, READ_ONCE(as->lessons) - 1);
+	if (!lessons)
+		return;
+	WRITE_ONCE(as->lessons, lessons - 1);
 	for (u32 i = 0; i < FORK_LEARNED; i++) {
 		if (READ_ONCE(parted[i]) == va)
 			return;

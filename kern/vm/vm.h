@@ -286,7 +286,7 @@ static inline bool flags_count_data(u32 f)
 	return (f & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) == VM_WRITE;
 }
 
-/* fork.c: as copied the page at va on a write, and as->lessons is not 0.  as->lock shared. */
+/* fork.c: as copied the page at va on a write.  as->lock shared. */
 void fork_learn(struct aspace *as, u64 va);
 
 /* fault.c */
