@@ -21,9 +21,10 @@
 #include <base/string.h>
 #include "mem_internal.h"
 
-#define CACHE_MAX   63u			/* a struct hot is 512 bytes */
+#define CACHE_MAX   255u			/* a struct hot is 2 KiB */
 #define CACHE_ZERO  16u
 #define CACHE_BATCH 16u
+#define CACHE_DRAIN 64u			/* at most, with the zone's lock held */
 
 /* Free frames of one group (buddy.h), or that were used for it last. */
 struct hot {
@@ -54,7 +55,7 @@ void page_zone_init(void)
 	mem_zone.min = MIN(MAX(total / 128, 64ul), 2048ul);
 	mem_zone.low = mem_zone.min * 2 + CACHE_BATCH;
 	mem_zone.zero_target = MIN(total / 64, 2048ul);
-	mem_zone.cache_high = total < (128ul << 8) ? CACHE_BATCH * 2 : CACHE_MAX;
+	mem_zone.cache_high = (u32)MIN(MAX(total / 512, 2 * CACHE_BATCH), CACHE_MAX);
 }
 
 /* Frames the zone can still give, its zeroed pool included. */
@@ -215,10 +216,10 @@ static NOINLINE void cache_refill_zeroed(struct page_cache *pc, u32 flags)
 	}
 }
 
-/* Returns the older half: what was freed last is warm in this CPU's caches. */
+/* Returns some of the older half: what was freed last is warm in this CPU's caches. */
 static NOINLINE void cache_drain(struct hot *hot)
 {
-	u64 n = hot->n / 2;
+	u64 n = MIN(hot->n / 2, CACHE_DRAIN);
 
 	{
 		GUARD_SPIN(&mem_zone.lock);

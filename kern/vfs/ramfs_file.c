@@ -37,25 +37,26 @@ static int charge(struct vnode *vn, i64 pages)
 	return 0;
 }
 
-static int reserve_page(struct vm_object *obj, u64 index)
+static int reserve_pages(struct vm_object *obj, u64 index, u32 n)
 {
 	struct vnode *vn = vnode_of(obj);
 	struct image *im = vn->priv;
+	u32 charged = 0;			/* already: they replace pages of the image */
 
 	bits_clear(&vn->flags, VN_IMMUTABLE);
-	if (im && index < im->npages && !bitmap_test(im->gone, index))
-		return 0;			/* replaces a page of the image: charged already */
-	return charge(vn, 1);
+	for (u64 i = index; im && i < MIN(index + n, im->npages); i++)
+		charged += !bitmap_test(im->gone, i);
+	return charged == n ? 0 : charge(vn, n - charged);
 }
 
-static void page_gone(struct vm_object *obj, u64 index)
+static void pages_gone(struct vm_object *obj, u64 index, u32 n)
 {
 	struct vnode *vn = vnode_of(obj);
 	struct image *im = vn->priv;
 
-	if (im && index < im->npages)
-		bitmap_set_atomic(im->gone, index);
-	(void)charge(vn, -1);
+	for (u64 i = index; im && i < MIN(index + n, im->npages); i++)
+		bitmap_set_atomic(im->gone, i);
+	(void)charge(vn, -(i64)n);
 }
 
 static struct page *image_page(struct image *im, u64 index)
@@ -74,8 +75,8 @@ static struct page *borrow_page(struct vm_object *obj, u64 index)
 
 const struct vm_object_ops ramfs_object_ops = {
 	.borrow_page = borrow_page,
-	.reserve_page = reserve_page,
-	.page_gone = page_gone,
+	.reserve_pages = reserve_pages,
+	.pages_gone = pages_gone,
 };
 
 /* Gives back the image's frames from index keep on.  Nothing maps them any more, or only holders of references. */

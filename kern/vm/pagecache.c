@@ -3,7 +3,7 @@
  *
  * A slot is EMPTY, BORROWED (a PAGE_IMAGE frame of the archive, immutable), CLEAN
  * (PAGE_FILE, can be read again) or DIRTY (PAGE_FILE with PAGE_F_DIRTY: the
- * object's own bytes, reserved with ops->reserve_page exactly once).  An empty
+ * object's own bytes, reserved with ops->reserve_pages exactly once).  An empty
  * slot below the backing size is data to be read; elsewhere it is a hole.
  *
  * P1  The slot owns one reference.  Slots change under tree_lock, and a page
@@ -125,18 +125,6 @@ static int cache_insert(const struct make *m, struct page *pg, u64 removals)
 	return err;
 }
 
-struct page *pagecache_new_page(struct vm_object *obj, u64 index, u32 flags)
-{
-	struct page *pg = page_alloc(0, PAGE_FILE, ALLOC_USER | flags);
-
-	if (pg) {
-		pg->owner = obj;
-		pg->index = index;
-		bits_set(&pg->flags, PAGE_F_UPTODATE);
-	}
-	return pg;
-}
-
 u32 pagecache_insert_run(struct vm_object *obj, u64 index, struct page **pages, u32 n, u64 removals)
 {
 	struct radix_spare spare = { 0 };
@@ -163,20 +151,20 @@ u32 pagecache_insert_run(struct vm_object *obj, u64 index, struct page **pages, 
 
 static int make_hole(struct make *m, u64 removals, struct page **out)
 {
-	int err = pagecache_reserve(m->obj, m->index);
+	int err = pagecache_reserve(m->obj, m->index, 1);
 	struct page *pg;
 
 	if (err)
 		return err;
 	pg = pagecache_new_page(m->obj, m->index, ALLOC_ZERO);
 	if (!pg) {
-		pagecache_unreserve(m->obj, m->index);
+		pagecache_unreserve(m->obj, m->index, 1);
 		return -ENOMEM;
 	}
 	bits_set(&pg->flags, PAGE_F_DIRTY);
 	err = cache_insert(m, pg, removals);
 	if (err) {
-		pagecache_unreserve(m->obj, m->index);
+		pagecache_unreserve(m->obj, m->index, 1);
 		bits_clear(&pg->flags, PAGE_F_DIRTY);
 		page_put(pg);
 		return err;
@@ -232,7 +220,7 @@ static int make_backed(struct make *m, u64 removals, struct page **out)
 /* CLEAN -> DIRTY.  -EAGAIN: the slot changed. */
 static int dirty_clean(struct vm_object *obj, u64 index, struct page *pg)
 {
-	int err = pagecache_reserve(obj, index);
+	int err = pagecache_reserve(obj, index, 1);
 	bool won = false, there;
 
 	if (err)
@@ -245,7 +233,7 @@ static int dirty_clean(struct vm_object *obj, u64 index, struct page *pg)
 	}
 	spin_unlock(&obj->tree_lock);
 	if (!won)
-		pagecache_unreserve(obj, index);			/* inv. P2 */
+		pagecache_unreserve(obj, index, 1);			/* inv. P2 */
 	return there ? 0 : -EAGAIN;
 }
 
@@ -254,13 +242,13 @@ static int dirty_borrowed(struct vm_object *obj, u64 index, struct page *image)
 {
 	struct page *pg;
 	bool won;
-	int err = pagecache_reserve(obj, index);
+	int err = pagecache_reserve(obj, index, 1);
 
 	if (err)
 		return err;
 	pg = pagecache_new_page(obj, index, 0);
 	if (!pg) {
-		pagecache_unreserve(obj, index);
+		pagecache_unreserve(obj, index, 1);
 		return -ENOMEM;
 	}
 	memcpy(page_addr(pg), page_addr(image), PAGE_SIZE);
@@ -275,7 +263,7 @@ static int dirty_borrowed(struct vm_object *obj, u64 index, struct page *image)
 		rmap_unmap(obj, index, index, false, image);
 	rwlock_write_end(&obj->lock);
 	if (!won) {
-		pagecache_unreserve(obj, index);
+		pagecache_unreserve(obj, index, 1);
 		bits_clear(&pg->flags, PAGE_F_DIRTY);
 	}
 	page_put(won ? image : pg);			/* the slot's reference to the one that is not in it */
@@ -385,6 +373,27 @@ static u32 take_slots(struct vm_object *obj, u64 *index, u64 last, struct page *
 	return n;
 }
 
+/* The slots' references to pages [index, index + n), which no slot has any more. */
+static void put_dropped(struct vm_object *obj, u64 index, struct page **pages, u32 n)
+{
+	u32 own = 0;			/* DIRTY ones in a row before page i */
+
+	for (u32 i = 0; i < n; i++) {
+		struct page *pg = pages[i];
+
+		lru_remove(pg);
+		if (pg->use == PAGE_FILE && pg->flags & PAGE_F_DIRTY) {
+			bits_clear(&pg->flags, PAGE_F_DIRTY);
+			own++;
+		} else {
+			pagecache_unreserve(obj, index + i - own, own);
+			own = 0;
+		}
+		page_put(pg);
+	}
+	pagecache_unreserve(obj, index + n - own, own);
+}
+
 /* Drops the slots of [first, last]: nothing maps them any more, or the object dies. */
 void pagecache_drop(struct vm_object *obj, u64 first, u64 last)
 {
@@ -394,16 +403,7 @@ void pagecache_drop(struct vm_object *obj, u64 first, u64 last)
 
 	while ((n = take_slots(obj, &index, last, pages)) != 0) {
 		(void)atomic64_add(&total_pages, -(i64)n);
-		for (u32 i = 0; i < n; i++) {
-			struct page *pg = pages[i];
-
-			lru_remove(pg);
-			if (pg->use == PAGE_FILE && pg->flags & PAGE_F_DIRTY) {
-				bits_clear(&pg->flags, PAGE_F_DIRTY);
-				pagecache_unreserve(obj, index + i);
-			}
-			page_put(pg);
-		}
+		put_dropped(obj, index, pages, n);
 		if (last - index < n)
 			return;
 		index += n;

@@ -39,21 +39,21 @@ static struct page *borrow_page(struct vm_object *obj, u64 index)
 	return page_get(images[index]);
 }
 
-static int reserve_page(struct vm_object *obj, u64 index)
+static int reserve_pages(struct vm_object *obj, u64 index, u32 n)
 {
-	if (reserved >= quota)
+	if (reserved + n > quota)
 		return -ENOSPC;
-	reserved++;
+	reserved += n;
 	return 0;
 }
 
-static void page_gone(struct vm_object *obj, u64 index) { reserved--; }
+static void pages_gone(struct vm_object *obj, u64 index, u32 n) { reserved -= n; }
 static void no_owner(struct vm_object *obj) {}
 
-static const struct vm_object_ops hole_ops = { .reserve_page = reserve_page, .page_gone = page_gone };
-static const struct vm_object_ops fill_ops = { .fill_page = fill_page, .reserve_page = reserve_page, .page_gone = page_gone };
+static const struct vm_object_ops hole_ops = { .reserve_pages = reserve_pages, .pages_gone = pages_gone };
+static const struct vm_object_ops fill_ops = { .fill_page = fill_page, .reserve_pages = reserve_pages, .pages_gone = pages_gone };
 static const struct vm_object_ops image_ops = { .borrow_page = borrow_page, .fill_page = fill_page,
-						.reserve_page = reserve_page, .page_gone = page_gone };
+						.reserve_pages = reserve_pages, .pages_gone = pages_gone };
 
 static void setup(struct vm_object *obj, const struct vm_object_ops *ops, u64 size)
 {

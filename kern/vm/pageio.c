@@ -159,41 +159,52 @@ static i64 write_over(struct vm_object *obj, struct uio *src, u64 off, u64 n)
 	return moved ? (i64)moved : -EFAULT;
 }
 
-static void drop_fresh(struct vm_object *obj, u64 index, struct page *pg)
-{
-	pagecache_unreserve(obj, index);
-	page_put(pg);
-}
-
-/* A page that is in no slot yet, with n bytes from src at off and zeros around them.  Bytes moved or -errno. */
+/* A page that is in no slot yet, reserved, with n bytes from src at off and zeros around them.  Bytes moved or -errno. */
 static i64 fill_fresh(struct vm_object *obj, struct uio *src, u64 off, u64 n, struct page **out)
 {
-	u64 index = off >> PAGE_SHIFT, in = off & ~PAGE_MASK, moved;
+	u64 in = off & ~PAGE_MASK, moved;
 	bool mostly_zero = n < PAGE_SIZE / 2;
-	int err = pagecache_reserve(obj, index);
-	struct page *pg;
+	struct page *pg = pagecache_new_page(obj, off >> PAGE_SHIFT, mostly_zero ? ALLOC_ZERO : 0);
 	u8 *to;
 
-	if (err)
-		return err;
-	pg = pagecache_new_page(obj, index, mostly_zero ? ALLOC_ZERO : 0);
-	if (!pg) {
-		pagecache_unreserve(obj, index);
+	if (!pg)
 		return -ENOMEM;
-	}
-	bits_set(&pg->flags, PAGE_F_DIRTY);
 	to = page_addr(pg);
 	moved = uio_copy_in(src, to + in, n);
 	if (!moved) {
-		drop_fresh(obj, index, pg);
+		page_put(pg);
 		return -EFAULT;
 	}
 	if (!mostly_zero && moved < PAGE_SIZE) {
 		memset(to, 0, in);
 		memset(to + in + moved, 0, PAGE_SIZE - in - moved);
 	}
+	bits_set(&pg->flags, PAGE_F_DIRTY);
 	*out = pg;
 	return (i64)moved;
+}
+
+/* Up to max pages; the last may be partly filled.  How many, and the bytes; or why there is none. */
+static u32 fill_run(struct vm_object *obj, struct uio *src, u64 off, u32 max, struct page **pages, i64 *bytes)
+{
+	u64 done = 0;
+	u32 n = 0;
+
+	while (n < max && src->resid) {
+		u64 want = bytes_in_page(off + done, src->resid);
+		i64 got = fill_fresh(obj, src, off + done, want, &pages[n]);
+
+		if (got < 0) {
+			*bytes = n ? (i64)done : got;
+			return n;
+		}
+		n++;
+		done += (u64)got;
+		if ((u64)got < want)
+			break;
+	}
+	*bytes = (i64)done;
+	return n;
 }
 
 /*
@@ -203,32 +214,27 @@ static i64 fill_fresh(struct vm_object *obj, struct uio *src, u64 off, u64 n, st
  */
 static i64 write_fresh(struct vm_object *obj, struct uio *src, u64 off, u32 max)
 {
-	u64 removals = READ_ONCE(obj->removals), index = off >> PAGE_SHIFT, done = 0;
+	u64 removals = READ_ONCE(obj->removals), index = off >> PAGE_SHIFT;
+	int err = pagecache_reserve(obj, index, max);
 	struct page *pages[RUN];
-	u32 n = 0, in;
-	i64 got = 0;
+	i64 moved;
+	u32 n, in;
 
-	for (; n < max && src->resid; n++) {
-		u64 want = bytes_in_page(off + done, src->resid);
-
-		got = fill_fresh(obj, src, off + done, want, &pages[n]);
-		if (got < 0)
-			break;
-		done += (u64)got;
-		max = (u64)got < want ? 0 : max;
-	}
-	if (!n)
-		return got;
-	in = pagecache_insert_run(obj, index, pages, n, removals);
+	if (err && max > 1)
+		err = pagecache_reserve(obj, index, max = 1);	/* near the end of the quota: page by page */
+	if (err)
+		return err;
+	n = fill_run(obj, src, off, max, pages, &moved);
+	in = n ? pagecache_insert_run(obj, index, pages, n, removals) : 0;
+	pagecache_unreserve(obj, index + in, max - in);
 	if (in < n) {
-		u64 kept = in ? in * PAGE_SIZE - (off & ~PAGE_MASK) : 0;
+		i64 kept = in ? (i64)(in * PAGE_SIZE - (off & ~PAGE_MASK)) : 0;
 
-		uio_rewind(src, done - kept);
-		done = kept;
+		uio_rewind(src, (u64)(moved - kept));
+		moved = kept;
+		put_pages(pages + in, n - in);
 	}
-	for (u32 i = in; i < n; i++)
-		drop_fresh(obj, index + i, pages[i]);
-	return (i64)done;
+	return moved;
 }
 
 /* Bytes moved or -errno. */

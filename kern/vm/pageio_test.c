@@ -11,18 +11,18 @@
 
 static i64 reserved, quota;
 
-static int reserve_page(struct vm_object *obj, u64 index)
+static int reserve_pages(struct vm_object *obj, u64 index, u32 n)
 {
-	if (reserved >= quota)
+	if (reserved + n > quota)
 		return -ENOSPC;
-	reserved++;
+	reserved += n;
 	return 0;
 }
 
-static void page_gone(struct vm_object *obj, u64 index) { reserved--; }
+static void pages_gone(struct vm_object *obj, u64 index, u32 n) { reserved -= n; }
 static void no_owner(struct vm_object *obj) {}
 
-static const struct vm_object_ops hole_ops = { .reserve_page = reserve_page, .page_gone = page_gone };
+static const struct vm_object_ops hole_ops = { .reserve_pages = reserve_pages, .pages_gone = pages_gone };
 
 static u64 live_pages;
 static u8 model[PAGES * P], bytes[PAGES * P];

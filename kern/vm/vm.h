@@ -315,18 +315,28 @@ u32 radix_remove_run(void **root, u64 *index, u64 last, struct page **out, u32 m
 MUST_USE int radix_spare_add(struct radix_spare *spare);
 void radix_spare_drop(struct radix_spare *spare);
 
-/* Quota of ops: a page turns DIRTY, or a DIRTY one left the cache. */
-static inline int pagecache_reserve(struct vm_object *obj, u64 index)
+/* Quota of ops: pages turn DIRTY, or DIRTY ones left the cache. */
+static inline int pagecache_reserve(struct vm_object *obj, u64 index, u32 n)
 {
-	return obj->ops->reserve_page ? obj->ops->reserve_page(obj, index) : 0;
+	return obj->ops->reserve_pages ? obj->ops->reserve_pages(obj, index, n) : 0;
 }
-static inline void pagecache_unreserve(struct vm_object *obj, u64 index)
+static inline void pagecache_unreserve(struct vm_object *obj, u64 index, u32 n)
 {
-	if (obj->ops->page_gone)
-		obj->ops->page_gone(obj, index);
+	if (n && obj->ops->pages_gone)
+		obj->ops->pages_gone(obj, index, n);
 }
 /* A page for a slot of obj, in no slot yet; its bytes are the caller's to set unless flags have ALLOC_ZERO. */
-struct page *pagecache_new_page(struct vm_object *obj, u64 index, u32 flags);
+static inline struct page *pagecache_new_page(struct vm_object *obj, u64 index, u32 flags)
+{
+	struct page *pg = page_alloc(0, PAGE_FILE, ALLOC_USER | flags);
+
+	if (pg) {
+		pg->owner = obj;
+		pg->index = index;
+		bits_set(&pg->flags, PAGE_F_UPTODATE);
+	}
+	return pg;
+}
 /* New references to the cached pages from index on, up to the first that is missing: how many (0 to max). */
 u32 pagecache_lookup_run(struct vm_object *obj, u64 index, u32 max, struct page **out);
 /* Empty slots from index on, up to the first that is not (0 to max). */

@@ -40,17 +40,17 @@ static struct page *borrow_page(struct vm_object *obj, u64 index)
 }
 
 i64 reserved[FILES];
-static int reserve_page(struct vm_object *obj, u64 index) { reserved[obj - object]++; return 0; }
-static void page_gone(struct vm_object *obj, u64 index) { reserved[obj - object]--; }
+static int reserve_pages(struct vm_object *obj, u64 index, u32 n) { reserved[obj - object] += n; return 0; }
+static void pages_gone(struct vm_object *obj, u64 index, u32 n) { reserved[obj - object] -= n; }
 static void no_owner(struct vm_object *obj) {}
 
 static const struct vm_object_ops file_ops[FILES] = {
-	{ .reserve_page = reserve_page, .page_gone = page_gone },
-	{ .reserve_page = reserve_page, .page_gone = page_gone, .fill_page = fill_page },
-	{ .reserve_page = reserve_page, .page_gone = page_gone, .fill_page = fill_page, .borrow_page = borrow_page },
-	{ .reserve_page = reserve_page, .page_gone = page_gone, .fill_page = fill_page },
-	{ .reserve_page = reserve_page, .page_gone = page_gone, .fill_page = fill_page, .borrow_page = borrow_page },
-	{ .reserve_page = reserve_page, .page_gone = page_gone, .fill_page = fill_page, .borrow_page = borrow_page },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone, .fill_page = fill_page },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone, .fill_page = fill_page, .borrow_page = borrow_page },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone, .fill_page = fill_page },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone, .fill_page = fill_page, .borrow_page = borrow_page },
+	{ .reserve_pages = reserve_pages, .pages_gone = pages_gone, .fill_page = fill_page, .borrow_page = borrow_page },
 };
 
 void files_create(void)

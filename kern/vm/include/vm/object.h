@@ -25,12 +25,12 @@ struct vm_object_ops {
 	/* Optional: immutable data that exists in RAM already (initramfs).  New reference to a PAGE_IMAGE frame whose bytes
 	 * past the end of the file are zero, or NULL: use fill_page. */
 	struct page *(*borrow_page)(struct vm_object *obj, u64 index);
-	/* Called once before a page turns PAGE_F_DIRTY (a hole filled, a write, a shared writable mapping): quota of tmpfs.
-	 * No spinlock held; obj->lock may be.  0 or -ENOSPC.  Optional. */
-	int (*reserve_page)(struct vm_object *obj, u64 index);
-	/* A PAGE_F_DIRTY page left the cache for good (truncate, punch, last reference): undoes reserve_page.
+	/* Called once before pages [index, index + n) turn PAGE_F_DIRTY (a hole filled, a write, a shared writable mapping):
+	 * quota of tmpfs, for all of them or none.  No spinlock held; obj->lock may be.  0 or -ENOSPC.  Optional. */
+	int (*reserve_pages)(struct vm_object *obj, u64 index, u32 n);
+	/* PAGE_F_DIRTY pages left the cache for good (truncate, punch, last reference): undoes reserve_pages.
 	 * No spinlock held; obj->lock may be.  Optional. */
-	void (*page_gone)(struct vm_object *obj, u64 index);
+	void (*pages_gone)(struct vm_object *obj, u64 index, u32 n);
 };
 
 #define VM_OBJECT_SWAPLESS (1u << 0)	/* pages are the only copy (tmpfs, ramfs, shared anonymous): never reclaimed */
