@@ -87,7 +87,7 @@ static int message_in(struct message *msg, uptr_t p)
 	err = iov_import(&msg->iov, UPTR(msg->u.iov), msg->u.iovlen);
 	if (err)
 		return err;
-	uio_init_user_vec(&msg->uio, msg->iov.seg, msg->iov.nseg);
+	uio_init_user_total(&msg->uio, msg->iov.seg, msg->iov.nseg, msg->iov.total);
 	msg->m.uio = &msg->uio;
 	return 0;
 }

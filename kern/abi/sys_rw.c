@@ -80,7 +80,7 @@ static i64 vector_io(struct file *f, uptr_t vec, u64 vlen, u64 *pos, bool write,
 		return err;
 	if (!(f->mode & (write ? FILE_WRITE : FILE_READ)))
 		return -EBADF;
-	uio_init_user_vec(&u, v.seg, v.nseg);
+	uio_init_user_total(&u, v.seg, v.nseg, v.total);
 	u.append = append;
 	return write ? file_write(f, &u, pos) : file_read(f, &u, pos);
 }

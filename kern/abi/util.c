@@ -59,6 +59,8 @@ static int iov_copy(struct uio_seg *seg, uptr_t vec, u64 vlen)
 
 int iov_import(struct iov_buf *v, uptr_t vec, u64 vlen)
 {
+	u64 total = 0;
+
 	v->seg = v->fast;
 	v->nseg = (u32)vlen;
 	v->total = 0;
@@ -73,15 +75,16 @@ int iov_import(struct iov_buf *v, uptr_t vec, u64 vlen)
 	}
 	if (iov_copy(v->seg, vec, vlen))
 		return -EFAULT;
-	for (u32 i = 0; i < vlen; i++) {
-		if ((i64)v->seg[i].len < 0)
+	for (struct uio_seg *s = v->seg, *end = s + vlen; s < end; s++) {
+		if ((i64)s->len < 0)
 			return -EINVAL;
-		if (!user_range_ok(UPTR(v->seg[i].base), v->seg[i].len))
+		if (!user_range_ok(UPTR(s->base), s->len))
 			return -EFAULT;
-		if (v->seg[i].len > MAX_RW_COUNT - v->total)
-			v->seg[i].len = MAX_RW_COUNT - v->total;
-		v->total += v->seg[i].len;
+		if (s->len > MAX_RW_COUNT - total)
+			s->len = MAX_RW_COUNT - total;
+		total += s->len;
 	}
+	v->total = total;
 	return 0;
 }
 

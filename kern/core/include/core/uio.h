@@ -37,6 +37,16 @@ static inline void uio_init_one(struct uio *u, bool user, u64 base, u64 len)
 static inline void uio_init_kernel(struct uio *u, void *buf, u64 len) { uio_init_one(u, false, (u64)buf, len); }
 static inline void uio_init_user(struct uio *u, uptr_t buf, u64 len) { uio_init_one(u, true, buf.v, len); }
 void uio_init_kernel_vec(struct uio *u, const struct uio_seg *seg, u32 nseg);
+/* total: the sum of the lengths, which the caller has checked. */
+static inline void uio_init_user_total(struct uio *u, const struct uio_seg *seg, u32 nseg, u64 total)
+{
+	u->seg = seg;
+	u->nseg = nseg;
+	u->user = true;
+	u->append = false;
+	u->off = 0;
+	u->resid = total;
+}
 void uio_init_user_vec(struct uio *u, const struct uio_seg *seg, u32 nseg);	/* lengths checked by the caller */
 
 /* The forms that know segments and the kernel's own memory: through the inline ones below. */
