@@ -216,8 +216,10 @@ struct fd_ref fd_borrow_shared(struct fdtable *t, int fd, bool path_ok)
 /* Lowest free slot >= min below limit, marked used; lock held.  -EMFILE, -EAGAIN (table too small). */
 static int take_slot(struct fdtable *t, u32 min, bool cloexec, u32 limit)
 {
-	usize fd = bitmap_find_clear(t->used, t->size, MAX(min, t->next_hint));
+	usize fd = MAX(min, t->next_hint);
 
+	if (fd >= t->size || bitmap_test(t->used, fd))	/* behind a close the hint is free itself */
+		fd = bitmap_find_clear(t->used, t->size, fd);
 	if (fd >= limit)
 		return -EMFILE;
 	if (fd >= t->size)
