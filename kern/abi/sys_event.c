@@ -116,7 +116,7 @@ i64 sys_epoll_ctl(struct task *self, int epfd, int op, int fd, uptr_t event)
 	return epoll_control(ep.file, (u32)op, fd, target.file, &ev);
 }
 
-static i64 epoll_common(struct task *self, int epfd, uptr_t events, int max, u64 deadline)
+static ALWAYS_INLINE i64 epoll_common(struct task *self, int epfd, uptr_t events, int max, u64 deadline)
 {
 	if (max <= 0 || max > EPOLL_MAX_EVENTS)
 		return -EINVAL;
