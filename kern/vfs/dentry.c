@@ -32,15 +32,13 @@ u32 name_hash(const struct dentry *parent, const char *name, u32 len)
 {
 	u64 h = NAME_HASH_INIT, word;
 
-	for (; len > 8; len -= 8, name += 8) {
+	for (; len >= 8; len -= 8, name += 8) {
 		__builtin_memcpy(&word, name, 8);
 		h = name_hash_word(h, word);
 	}
 	word = 0;
 	memcpy(&word, name, len);
-	if (len)
-		h = name_hash_word(h, word);
-	return name_hash_end(h, parent);
+	return name_hash_end(name_hash_word(h, word), parent);
 }
 
 static struct dentry **bucket(u32 hash)
@@ -48,14 +46,32 @@ static struct dentry **bucket(u32 hash)
 	return &table[hash >> table_shift];
 }
 
+/* The same n (0 to 7) bytes. */
+static inline bool tail_equal(const char *a, const char *b, u32 n)
+{
+	if (n & 4) {
+		if (*(const unaligned_u32 *)a != *(const unaligned_u32 *)b)
+			return false;
+		a += 4;
+		b += 4;
+	}
+	if (n & 2) {
+		if (*(const unaligned_u16 *)a != *(const unaligned_u16 *)b)
+			return false;
+		a += 2;
+		b += 2;
+	}
+	return !(n & 1) || *a == *b;
+}
+
 static bool name_equal(const struct dentry *d, const char *name, u32 len)
 {
 	const char *have = READ_ONCE(d->name);
 
-	for (u32 i = 0; i < len; i++)
-		if (have[i] != name[i])
+	for (; len >= 8; len -= 8, have += 8, name += 8)
+		if (*(const unaligned_u64 *)have != *(const unaligned_u64 *)name)
 			return false;
-	return true;
+	return tail_equal(have, name, len);
 }
 
 struct dentry *dentry_find_rcu(const struct dentry *parent, const char *name, u32 len, u32 hash)
@@ -68,10 +84,8 @@ struct dentry *dentry_find_rcu(const struct dentry *parent, const char *name, u3
 	return NULL;
 }
 
-struct dentry *dentry_lookup_cached(struct dentry *parent, const char *name, u32 len)
+struct dentry *dentry_find(struct dentry *parent, const char *name, u32 len, u32 hash)
 {
-	u32 hash = name_hash(parent, name, len);
-
 	for (;;) {
 		u32 seq = walk_seq_read();
 		struct dentry *d;
@@ -87,6 +101,11 @@ struct dentry *dentry_lookup_cached(struct dentry *parent, const char *name, u32
 			dentry_put(d);
 		GUARD_SPIN(&dcache_lock);	/* the writer's critical section ends before we look again */
 	}
+}
+
+struct dentry *dentry_lookup_cached(struct dentry *parent, const char *name, u32 len)
+{
+	return dentry_find(parent, name, len, name_hash(parent, name, len));
 }
 
 struct dentry *dentry_get(struct dentry *d)

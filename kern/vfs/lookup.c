@@ -36,9 +36,9 @@ static bool still_right(struct dentry *dir, struct dentry *d)
 	return !ops->revalidate || ops->revalidate(d);
 }
 
-static struct dentry *lookup_valid(struct dentry *dir, const char *name, u32 len)
+static struct dentry *lookup_valid(struct dentry *dir, const char *name, u32 len, u32 hash)
 {
-	struct dentry *d = dentry_lookup_cached(dir, name, len);
+	struct dentry *d = dentry_find(dir, name, len, hash);
 
 	if (!d || still_right(dir, d))
 		return d;
@@ -55,9 +55,9 @@ static int lookup_missing(struct dentry *dir, const char *name, u32 len, struct 
 	return *out ? 0 : -ENOMEM;
 }
 
-int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry **out)
 {
-	struct dentry *d = lookup_valid(dir, name, len);
+	struct dentry *d = lookup_valid(dir, name, len, hash);
 
 	if (d) {
 		*out = d;
@@ -66,9 +66,9 @@ int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct d
 	return lookup_missing(dir, name, len, out);
 }
 
-int dentry_lookup(struct dentry *dir, const char *name, u32 len, struct dentry **out)
+int dentry_lookup(struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry **out)
 {
-	struct dentry *d = lookup_valid(dir, name, len);
+	struct dentry *d = lookup_valid(dir, name, len, hash);
 
 	if (d) {
 		*out = d;

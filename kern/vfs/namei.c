@@ -72,7 +72,7 @@ static int make_at(struct vfs_caller *c, struct walk *w, const struct make *mk, 
 	int ro = mount_write_begin(w->mnt), err;
 
 	rwlock_write(&dir->vnode->lock);
-	err = dentry_lookup_locked(dir, w->last, w->last_len, &d);
+	err = dentry_lookup_locked(dir, w->last, w->last_len, w->last_hash, &d);
 	if (!err && d->vnode)
 		err = -EEXIST;
 	else if (!err && w->need_dir && mk->kind != MAKE_DIR)
@@ -213,7 +213,7 @@ static int link_at(const struct cred *cr, struct path *old, struct walk *w)
 	int ro = mount_write_begin(w->mnt), err;
 
 	rwlock_write(&dv->lock);
-	err = dentry_lookup_locked(w->d, w->last, w->last_len, &d);
+	err = dentry_lookup_locked(w->d, w->last, w->last_len, w->last_hash, &d);
 	if (!err && d->vnode)
 		err = -EEXIST;
 	else if (!err && w->need_dir)
@@ -300,7 +300,7 @@ static int remove_at(struct vfs_caller *c, struct walk *w, bool rmdir)
 	if (err)
 		return err;
 	rwlock_write(&dv->lock);
-	err = dentry_lookup_locked(w->d, w->last, w->last_len, &d);
+	err = dentry_lookup_locked(w->d, w->last, w->last_len, w->last_hash, &d);
 	if (!err && !d->vnode)
 		err = -ENOENT;
 	if (!err && !rmdir && w->need_dir)

@@ -214,12 +214,12 @@ static int rename_locked(struct rename *r)
 {
 	AUTO(dentry) o = NULL;
 	AUTO(dentry) n = NULL;
-	int err = dentry_lookup_locked(r->ow->d, r->ow->last, r->ow->last_len, &o);
+	int err = dentry_lookup_locked(r->ow->d, r->ow->last, r->ow->last_len, r->ow->last_hash, &o);
 
 	if (!err && !o->vnode)
 		err = -ENOENT;
 	if (!err)
-		err = dentry_lookup_locked(r->nw->d, r->nw->last, r->nw->last_len, &n);
+		err = dentry_lookup_locked(r->nw->d, r->nw->last, r->nw->last_len, r->nw->last_hash, &n);
 	if (!err && (r->flags & RENAME_NOREPLACE) && n->vnode)
 		err = -EEXIST;
 	if (err)

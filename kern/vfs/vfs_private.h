@@ -34,7 +34,7 @@ static inline void walk_seq_write_begin(void)
 static inline void walk_seq_write_end(void) { store_release(&walk_seq, walk_seq + 1); }
 
 /* Hash of a name, one byte at a time; NAME_HASH_END mixes the directory in. */
-/* A name is hashed eight bytes at a time; the last word has zeros past the name's end. */
+/* A name is hashed eight bytes at a time; the last word, of 0 to 7 bytes, has zeros past the name's end. */
 #define NAME_HASH_INIT 0ull
 static inline u64 name_hash_word(u64 h, u64 word)
 {
@@ -45,13 +45,12 @@ static inline u32 name_hash_end(u64 h, const struct dentry *parent)
 {
 	return ((u32)h ^ (u32)((u64)parent >> 6) ^ (u32)((u64)parent >> 22)) * 0x9e3779b1u;
 }
-/* The first n (1 to 8) bytes of a word in memory. */
-static inline u64 word_head(u64 word, u32 n) { return word & (~0ull >> (64 - 8 * n)); }
 u32 name_hash(const struct dentry *parent, const char *name, u32 len);
 
 /* dentry.c */
 void dentry_init(void);
 struct dentry *dentry_find_rcu(const struct dentry *parent, const char *name, u32 len, u32 hash);
+struct dentry *dentry_find(struct dentry *parent, const char *name, u32 len, u32 hash);	/* with a reference, or NULL */
 /* Hashes d unless the name is there: then returns the other one with a reference. */
 struct dentry *dentry_hash_unique(struct dentry *d);
 struct dentry *dentry_parent_get(struct dentry *d);
@@ -105,7 +104,7 @@ struct walk {
 	const char *p;			/* what is left of the current text */
 	u64 hold;			/* keeps the current text: vnode, or buffer | 1 */
 	const char *last;
-	u32 last_len;
+	u32 last_len, last_hash;	/* hash: of a LAST_NORMAL name, below d */
 	struct walk_frame frames[SYMLINK_MAX_FOLLOW];
 };
 /* A walk to the parent with references, that may go on through a symlink in the last place. */
@@ -120,8 +119,8 @@ void walk_set_root(struct walk *w);						/* w->root_*, if not there yet */
 void walk_hold_drop(const struct walk *w, u64 hold);
 /* vn is a symlink in the current directory: its text becomes the current one, or (magic links) the place is changed. */
 MUST_USE int walk_follow_link(struct walk *w, struct vnode *vn, bool final);
-MUST_USE int dentry_lookup(struct dentry *dir, const char *name, u32 len, struct dentry **out);	/* dir's lock not held */
-MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, struct dentry **out);	/* for change */
+MUST_USE int dentry_lookup(struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry **out);	/* dir's lock not held */
+MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, u32 len, u32 hash, struct dentry **out);	/* for change */
 
 /* Shared checks. */
 const struct cred *caller_cred(const struct vfs_caller *c);

@@ -189,7 +189,7 @@ static int find_child(struct walk *w, const char *name, u32 len, u32 hash, struc
 	}
 	if (w->flags & WALK_CACHED)
 		return -EAGAIN;
-	err = dentry_lookup(w->d, name, len, &d);
+	err = dentry_lookup(w->d, name, len, hash, &d);
 	if (err)
 		return err;
 	if (!d->vnode) {
@@ -200,16 +200,12 @@ static int find_child(struct walk *w, const char *name, u32 len, u32 hash, struc
 	return 0;
 }
 
-static int step_onto(struct walk *w, struct dentry *child)
+static NOINLINE int step_onto_slow(struct walk *w, struct dentry *child)
 {
 	struct mount *m = w->mnt;
 	struct path p;
 
-	if (likely(!(child->flags & DN_MOUNTED))) {
-		if (w->rcu) {
-			w->d = child;
-			return 0;
-		}
+	if (!(child->flags & DN_MOUNTED)) {
 		walk_set_position(w, mount_get(m), child);
 		return 0;
 	}
@@ -234,6 +230,14 @@ static int step_onto(struct walk *w, struct dentry *child)
 		return -EXDEV;
 	}
 	walk_set_position(w, p.mnt, p.dentry);
+	return 0;
+}
+
+static ALWAYS_INLINE int step_onto(struct walk *w, struct dentry *child)
+{
+	if (unlikely(!w->rcu || child->flags & DN_MOUNTED))
+		return step_onto_slow(w, child);
+	w->d = child;
 	return 0;
 }
 
@@ -321,6 +325,7 @@ static int walk_component(struct walk *w, const char *name, u32 len, u64 hash, b
 	if (unlikely(final && w->parent_only)) {
 		w->last = name;
 		w->last_len = len;
+		w->last_hash = name_hash_end(hash, w->d);
 		w->last_type = type;
 		return 0;
 	}
@@ -354,6 +359,9 @@ static inline u64 find_end(u64 word)
 	return (((word - BYTES(1)) & ~word) | ((slash - BYTES(1)) & ~slash)) & BYTES(0x80);
 }
 
+/* The bytes of a word before the first one that find_end() marked. */
+static inline u64 before_end(u64 word, u64 end) { return word & ((end - 1) & ~end) >> 7; }
+
 /* Length of the component at name, and its hash. */
 static u64 component_length(const char *name, u64 *hash)
 {
@@ -363,10 +371,8 @@ static u64 component_length(const char *name, u64 *hash)
 		h = name_hash_word(h, word);
 		n += 8;
 	}
-	u32 rest = (u32)__builtin_ctzll(end) / 8;
-
-	*hash = rest ? name_hash_word(h, word_head(word, rest)) : h;
-	return n + rest;
+	*hash = name_hash_word(h, before_end(word, end));
+	return n + (u32)__builtin_ctzll(end) / 8;
 }
 
 static int walk_run(struct walk *w)
@@ -537,7 +543,7 @@ int walk_lookup_last(struct walk *w, struct dentry **out)
 		return -EINVAL;
 	if (w->last_len > NAME_MAX)
 		return -ENAMETOOLONG;
-	err = dentry_lookup(w->d, w->last, w->last_len, &d);
+	err = dentry_lookup(w->d, w->last, w->last_len, w->last_hash, &d);
 	if (!err && !d->vnode) {
 		dentry_put(d);
 		err = -ENOENT;

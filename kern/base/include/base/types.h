@@ -18,6 +18,8 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 typedef u64 __attribute__((aligned(1), may_alias)) unaligned_u64;	/* to read bytes as a word */
+typedef u32 __attribute__((aligned(1), may_alias)) unaligned_u32;
+typedef u16 __attribute__((aligned(1), may_alias)) unaligned_u16;
 typedef int8_t i8;
 typedef int16_t i16;
 typedef int32_t i32;
