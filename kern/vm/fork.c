@@ -356,8 +356,8 @@ static void parts_copy(struct aspace *from, struct aspace *to, struct part *part
 }
 
 /*
- * The first copies on either side after a fork teach the next fork what to copy at once: pages that C libraries write in
- * every child.  Now and then all is forgotten, since nobody notices when a page is not written any more.
+ * The first copies of a child teach the next fork what to copy at once: pages that C libraries write in every child.  What
+ * the parent writes after a fork is its own business, and another page each time.  Now and then all is forgotten, since nobody notices when a page is not written any more.
  */
 void fork_learn(struct aspace *as, u64 va)
 {
@@ -411,7 +411,7 @@ static void part_early(struct aspace *from, struct aspace *to, const struct fork
 	n = parts_learned(from, parts, n);
 	if (n)
 		parts_copy(from, to, parts, n);
-	WRITE_ONCE(from->lessons, FORK_LEARNED);
+	WRITE_ONCE(from->lessons, 0);			/* what it writes from now on says nothing of its children */
 	WRITE_ONCE(to->lessons, FORK_LEARNED);
 }
 

@@ -253,7 +253,7 @@ struct area_set {
 	spinlock_t lock;			/* rank AREA_SET */
 	u32 nspaces;				/* lock to change; inv. A7 when it may be read without */
 	struct list spaces GUARDED_BY(&lock);	/* aspace.set_link; parents before their children */
-	u64 parted[FORK_LEARNED];		/* pages that a space copied soon after a fork, 0: none.  Hints, atomic (fork.c) */
+	u64 parted[FORK_LEARNED];		/* pages that a child copied first after a fork, 0: none.  Hints, atomic (fork.c) */
 	u32 forks;				/* since parted was empty; as it */
 };
 void area_set_init(void);
