@@ -357,7 +357,8 @@ static void parts_copy(struct aspace *from, struct aspace *to, struct part *part
 
 /*
  * The first copies of a child teach the next fork what to copy at once: pages that C libraries write in every child.  What
- * the parent writes after a fork is its own business, and another page each time.  Now and then all is forgotten, since nobody notices when a page is not written any more.
+ * the parent writes after a fork is its own business, and another page each time.  Now and then all is forgotten, since
+ * nobody notices when a page is not written any more.
  */
 void fork_learn(struct aspace *as, u64 va)
 {
