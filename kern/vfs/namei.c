@@ -107,7 +107,7 @@ int vfs_create_at(struct vfs_caller *c, struct walk *w, u32 mode, struct dentry 
 static int make_name(struct vfs_caller *c, int dfd, const char *name, const struct make *mk)
 {
 	struct walk w;
-	int err = walk_to_parent(&w, c, dfd, name, 0);
+	int err = walk_to_parent(&w, c, dfd, name, WALK_NEW);
 
 	if (err)
 		return err;

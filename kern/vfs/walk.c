@@ -318,6 +318,15 @@ static u8 last_type_of(const char *name, u32 len)
 	return name[1] == '.' ? LAST_DOTDOT : LAST_NORMAL;
 }
 
+/* Is the last name there, as far as can be seen without a lock?  What is there hides every other error. */
+static bool last_is_there(const struct walk *w)
+{
+	const struct dentry *d = dentry_find_rcu(w->d, w->last, w->last_len, w->last_hash);
+	const struct vnode *vn = d ? load_acquire(&d->vnode) : NULL;
+
+	return vn && !vn->ops->revalidate;
+}
+
 static int walk_component(struct walk *w, const char *name, u32 len, u64 hash, bool final)
 {
 	u8 type = last_type_of(name, len);
@@ -327,7 +336,7 @@ static int walk_component(struct walk *w, const char *name, u32 len, u64 hash, b
 		w->last_len = len;
 		w->last_hash = name_hash_end(hash, w->d);
 		w->last_type = type;
-		return 0;
+		return w->flags & WALK_NEW && w->rcu && type == LAST_NORMAL && last_is_there(w) ? -EEXIST : 0;
 	}
 	if (likely(type == LAST_NORMAL))
 		return step_down(w, name, len, name_hash_end(hash, w->d), final);

@@ -148,11 +148,6 @@ struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end)
 	return NULL;
 }
 
-pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end)
-{
-	return pgtable_next_entry(as, va, end, 1);
-}
-
 /* --- entries ------------------------------------------------------------- */
 
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e)

@@ -149,12 +149,15 @@ pte_t pgtable_entry(struct aspace *as, u64 va);			/* a 4 KiB entry in any case; 
 MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf) TRY_ACQUIRES(0, &as->pgt_lock);
 /* As pgtable_leaf_for_write, for a 2 MiB entry at base: the directory and the slot in it, empty or not. */
 MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot) TRY_ACQUIRES(0, &as->pgt_lock);
+pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 level);	/* as pgtable_next_dir, of any level above the leaves */
 /*
  * Live directory entry at or after *va, below end: a leaf table or a 2 MiB entry (pte_huge).  Moves *va to the first
  * address it covers in range; NULL: none.
  */
-pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end);
-pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 level);	/* the same of any level above the leaves */
+static inline pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end)
+{
+	return *va < end ? pgtable_next_entry(as, va, end, 1) : NULL;
+}
 u32 pgtable_next_live(struct page *t, u32 i);			/* index of t's first live entry at or after i, or TABLE_ENTRIES */
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);	/* as next_dir: leaf tables alone */
 void leaf_set(struct aspace *as, struct page *leaf, u64 va, pte_t e);		/* was absent */

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include <grp.h>
+#include <sys/sysmacros.h>
 
 static mode_t mode_of(const char *name)
 {
@@ -246,6 +247,45 @@ static void an_open_descriptor_keeps_its_rights(void)
 	tap_join(kid);
 }
 
+/* A name that is there is EEXIST whatever else would be wrong, if its directory may be searched. */
+static void an_existing_name_hides_other_errors(void)
+{
+	tap_must(mkdir("d", 0755));
+	tap_must(mkdir("d/sub", 0755));
+	tap_spit("d/f", "");
+	tap_must(symlink("nowhere", "d/dangling"));
+	tap_must(mkdir("closed", 0755));
+	tap_must(mkdir("closed/sub", 0755));
+	tap_must(chmod("closed", 0644));
+	tap_must(chmod(".", 0755));
+	pid_t kid = tap_fork();
+	if (kid == 0) {
+		tap_must(setgroups(0, NULL));
+		tap_must(setresgid(1000, 1000, 1000));
+		tap_must(setresuid(1000, 1000, 1000));
+		tap_err(mkdir("d/sub", 0755), EEXIST);
+		tap_err(mkdir("d/sub/", 0755), EEXIST);
+		tap_err(mkdir("d/f", 0755), EEXIST);
+		tap_err(mkdir("d/dangling", 0755), EEXIST);
+		tap_err(mknod("d/f", S_IFREG | 0644, 0), EEXIST);
+		tap_err(mknod("d/f", S_IFCHR | 0644, makedev(1, 3)), EEXIST);
+		tap_err(symlink("x", "d/dangling"), EEXIST);
+		tap_err(mkdir("d/new", 0755), EACCES);
+		tap_err(mkdir("closed/sub", 0755), EACCES);
+		tap_err(mkdir("d/f/x", 0755), ENOTDIR);
+		tap_leave();
+	}
+	tap_join(kid);
+	for (int i = 0; i < 3; i++) {
+		tap_eq(rmdir("d/sub"), 0);
+		tap_eq(mkdir("d/sub", 0755), 0);
+		tap_err(mkdir("d/sub", 0755), EEXIST);
+		tap_eq(rename("d/sub", "d/other"), 0);
+		tap_eq(mkdir("d/sub", 0755), 0);
+		tap_eq(rmdir("d/other"), 0);
+	}
+}
+
 TAP_MAIN(
 	CASE(chmod_sets_all_twelve_bits),
 	CASE(chmod_errors),
@@ -259,4 +299,5 @@ TAP_MAIN(
 	CASE(supplementary_groups_count),
 	CASE(fsuid_decides_about_files),
 	CASE(an_open_descriptor_keeps_its_rights),
+	CASE(an_existing_name_hides_other_errors),
 )

@@ -58,6 +58,7 @@ DEFINE_AUTO(pathbuf, struct pathbuf *, pathbuf_free)
 #define WALK_BENEATH   (1u << 6)
 #define WALK_IN_ROOT   (1u << 7)
 #define WALK_CACHED    (1u << 8)	/* RESOLVE_CACHED: -EAGAIN rather than sleep */
+#define WALK_NEW       (1u << 9)	/* to a parent: -EEXIST if the last name is known to be there; it may be there without */
 /* Resolves.  0 and references in *out, or -ENOENT -ENOTDIR -ELOOP -EACCES -ENAMETOOLONG -EBADF ... */
 MUST_USE int vfs_walk(struct vfs_caller *c, int dfd, const char *name, u32 walk, struct path *out);
 /* Parent directory + last component (for create, unlink): name points into the argument.  type: normal, dot, dotdot, root. */
