@@ -174,6 +174,29 @@ static void sendfile_fills_a_pipe_and_stops(void)
 	tap_eq(lseek(in, 0, SEEK_CUR), 16 * PAGE);
 }
 
+static long bytes_written(void)
+{
+	char text[600] = "";
+	int fd = tap_must(open("/proc/self/io", O_RDONLY));
+
+	tap_need(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	char *at = strstr(text, "wchar: ");
+	tap_need(at);
+	return atol(at + 7);
+}
+
+static void sendfile_counts_as_a_write(void)
+{
+	int in = sparse_file(), p[2];
+	off_t off = 0;
+
+	tap_must(pipe(p));
+	long before = bytes_written();
+	tap_eq(sendfile(p[1], in, &off, 5000), 5000);
+	tap_eq(bytes_written() - before, 5000);
+}
+
 /* A pipe holds the file's page, not its bytes. */
 static void a_pipe_shares_the_pages_of_a_file(void)
 {
@@ -237,6 +260,7 @@ TAP_MAIN(
 	CASE(a_full_file_system_takes_what_fits),
 	CASE(sendfile_of_a_sparse_file),
 	CASE(sendfile_fills_a_pipe_and_stops),
+	CASE(sendfile_counts_as_a_write),
 	CASE(a_pipe_shares_the_pages_of_a_file),
 	CASE(what_is_written_to_the_pipe_is_not_the_file_s),
 	CASE(lent_pages_outlive_the_file),
