@@ -10,7 +10,7 @@
 HT_TESTS	:= $(shell find kern tests/host -name '*_test.c' | sort)
 HT_FUZZ		:= $(sort $(wildcard tests/fuzz/*_fuzz.c))
 HT_LIB_SRCS	:= $(wildcard tests/host/fake_*.c) kern/base/bitmap.c kern/base/fmt.c kern/base/rbtree.c \
-		   kern/base/text.c kern/mem/buddy.c kern/mem/block.c $(wildcard kern/core/uio.c)
+		   kern/base/text.c kern/mem/buddy.c kern/mem/block.c kern/mem/compact.c $(wildcard kern/core/uio.c)
 
 HT_CC		?= gcc
 # The first clang that has libFuzzer's runtime.
@@ -26,8 +26,8 @@ HT_CFLAGS	:= -std=gnu2x -O1 -g -fno-omit-frame-pointer -fno-strict-aliasing -DSA
 FUZZ_CFLAGS	:= $(filter-out -W%,$(HT_CFLAGS)) -std=gnu2x -w
 
 # What host-sources calls @vm and @vfs: the address spaces without the checkers that need all CPUs, the file tree.
-HT_SET_vm	:= $(patsubst %,kern/vm/%.c,access advise area areaset aspace collapse fault fork gap gather huge image image_build image_huge \
-		   image_table map object pagecache pageio pgtable radix reclaim remap rmap table)
+HT_SET_vm	:= $(patsubst %,kern/vm/%.c,access advise area areaset aspace collapse compact fault fork gap gather huge image image_build \
+		   image_huge image_table map object pagecache pageio pgtable radix reclaim remap rmap table)
 HT_SET_vfs	:= $(patsubst %,kern/vfs/%.c,attr chardev cpio cred dentry fdtable file fs_view hugetlb init initramfs locks lookup memfd \
 		   mount mount_op namei open path_text ramfs ramfs_dir ramfs_file rename seq super vnode \
 		   walk walk_link xattr)

@@ -79,6 +79,10 @@ static void huge_pages(struct seq *s)
 	head(s, "huge_pages_total", "counter", "What happened to 2 MiB pages.");
 	for (u32 i = 0; i < ARRAY_LEN(rows); i++)
 		labelled(s, "huge_pages_total", "event", rows[i].what, rows[i].n);
+	plain(s, "compact_runs_total", "counter", "Runs of compaction.", (u64)atomic64_read(&compact_stats.runs));
+	plain(s, "compact_moved_pages_total", "counter", "Frames that compaction moved.", (u64)atomic64_read(&compact_stats.moved));
+	plain(s, "compact_freed_blocks_total", "counter", "Blocks of 2 MiB that came free by it.",
+	      (u64)atomic64_read(&compact_stats.freed));
 }
 
 static void faults(struct seq *s)

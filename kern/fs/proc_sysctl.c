@@ -13,6 +13,7 @@
 #include <ipc/socket.h>
 #include <mem/mem.h>
 #include <sched/mutex.h>
+#include <vm/huge.h>
 #include "proc_priv.h"
 
 struct number {
@@ -290,7 +291,19 @@ static i64 drop_caches_write(struct synth_node *n, char *text, usize len)
 	return (i64)len;
 }
 
+static i64 compact_memory_write(struct synth_node *n, char *text, usize len)
+{
+	i64 v;
+
+	if (first_number(text, &v) || v != 1)
+		return -EINVAL;
+	while (vm_compact() && !thread_fatal_pending())
+		;
+	return (i64)len;
+}
+
 static struct synth_entry vm_entries[] = {
+	SYSCTL_FILE("compact_memory", 0200, NULL, compact_memory_write),
 	SYSCTL_FILE("drop_caches", 0200, NULL, drop_caches_write),
 	CONSTANT("legacy_va_layout", 0),
 	CONSTANT("max_map_count", 65530),

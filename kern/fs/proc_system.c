@@ -119,7 +119,8 @@ static int vmstat_show(struct seq *s, void *node)
 		   LLU(atomic64_read(&huge_stats.fault_fallback)));
 	seq_printf(s, "thp_collapse_alloc %llu\nthp_collapse_alloc_failed %llu\n", LLU(atomic64_read(&huge_stats.collapse)),
 		   LLU(atomic64_read(&huge_stats.collapse_failed)));
-	seq_printf(s, "thp_split_pmd %llu\n", LLU(atomic64_read(&huge_stats.split)));
+	seq_printf(s, "thp_split_pmd %llu\npgmigrate_success %llu\n", LLU(atomic64_read(&huge_stats.split)),
+		   LLU(atomic64_read(&compact_stats.moved)));
 	return 0;
 }
 

@@ -108,7 +108,7 @@ static u64 carve(struct bootinfo *bi, u64 size, u64 align)
 
 static void frames_find_chunks(struct bootinfo *bi) MUST_HOLD(&mem_zone.lock)
 {
-	u64 words, bytes;
+	u64 words, regions, bytes;
 
 	frames_nram = bi->nram;
 	for (u32 i = 0; i < bi->nram; i++) {
@@ -120,11 +120,14 @@ static void frames_find_chunks(struct bootinfo *bi) MUST_HOLD(&mem_zone.lock)
 		panic_boot("not enough memory: the memory map is empty");
 	frames_nchunks = DIV_ROUND_UP(frames_ram[frames_nram - 1].end, FRAMES_CHUNK);
 	words = BITMAP_WORDS(frames_nchunks);
-	bytes = words * 16 + frames_nchunks * CHUNK_REGIONS;
+	regions = frames_nchunks * CHUNK_REGIONS;
+	bytes = (words * 2 + BITMAP_WORDS(regions)) * sizeof(u64) + regions;
 	chunk_present = mmu_phys_to_virt(PADDR(carve(bi, ALIGN_UP(bytes, PAGE_SIZE), PAGE_SIZE)));
 	chunk_online = chunk_present + words;
 	memset(chunk_present, 0, bytes);
-	buddy_init(&mem_zone.buddy, (u8 *)(chunk_online + words));
+	mem_zone.compact.regions = regions;
+	mem_zone.compact.stuck = chunk_online + words;
+	buddy_init(&mem_zone.buddy, (u8 *)(mem_zone.compact.stuck + BITMAP_WORDS(regions)));
 	for (u32 i = 0; i < frames_nram; i++)
 		for (u64 c = frames_ram[i].start >> FRAMES_CHUNK_SHIFT;
 		     c <= (frames_ram[i].end - 1) >> FRAMES_CHUNK_SHIFT; c++)

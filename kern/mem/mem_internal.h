@@ -5,7 +5,7 @@
 #include <core/percpu.h>
 #include <mem/mem.h>
 #include <mem/slab.h>
-#include "buddy.h"
+#include "compact.h"
 
 /*
  * All RAM is one zone.  avail() counts what the lists hold and what chunks not
@@ -22,6 +22,7 @@ struct zone {
 	u64 low;				/* start to reclaim; const after mem_init */
 	u64 zero_target;			/* const after mem_init */
 	u32 cache_high;				/* frames a CPU may cache; const after mem_init */
+	struct compact compact;			/* whoever compacts (mem/compact.h) */
 };
 extern struct zone mem_zone;
 

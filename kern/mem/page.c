@@ -19,6 +19,7 @@
 #include <arch/cpu.h>
 #include <base/errno.h>
 #include <base/string.h>
+#include <mem/compact.h>
 #include "mem_internal.h"
 
 #define CACHE_MAX   255u			/* a struct hot is 2 KiB */
@@ -216,11 +217,9 @@ static NOINLINE void cache_refill_zeroed(struct page_cache *pc, u32 flags)
 	}
 }
 
-/* Returns some of the older half: what was freed last is warm in this CPU's caches. */
-static NOINLINE void cache_drain(struct hot *hot)
+/* Returns n frames, the oldest ones. */
+static NOINLINE void cache_drain(struct hot *hot, u64 n)
 {
-	u64 n = MIN(hot->n / 2, CACHE_DRAIN);
-
 	{
 		GUARD_SPIN(&mem_zone.lock);
 		for (u32 i = 0; i < n; i++)
@@ -355,9 +354,20 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 
 static NOINLINE void hot_drain_push(struct hot *hot, struct page *pg, u64 irq)
 {
-	cache_drain(hot);
+	cache_drain(hot, MIN(hot->n / 2, CACHE_DRAIN));	/* what was freed last is warm in this CPU's caches */
 	cache_push(hot, pg);
 	irq_restore(irq);
+}
+
+/* The frame or block is nobody's any more. */
+static ALWAYS_INLINE void page_retire(struct page *pg, u32 order)
+{
+	if (unlikely(pg->use <= PAGE_RESERVED || (pg->flags & (PAGE_F_LRU))))
+		panic("frame %#llx freed in state use %u flags %#x", (unsigned long long)page_to_pfn(pg).v,
+		      pg->use, pg->flags);
+	page_count(pg->use, -(1 << order));
+	pg->flags = 0;
+	page_poison(pg, order);
 }
 
 void page_put_last(struct page *pg)
@@ -367,12 +377,7 @@ void page_put_last(struct page *pg)
 	struct hot *hot;
 	u64 irq;
 
-	if (unlikely(pg->use <= PAGE_RESERVED || (pg->flags & (PAGE_F_LRU))))
-		panic("frame %#llx freed in state use %u flags %#x", (unsigned long long)page_to_pfn(pg).v,
-		      pg->use, pg->flags);
-	page_count(pg->use, -(1 << order));
-	pg->flags = 0;
-	page_poison(pg, order);
+	page_retire(pg, order);
 	if (order) {
 		zone_free_block(pg, order);
 		return;
@@ -457,6 +462,75 @@ bool mem_idle_zero(void)
 	mem_zone.zero_head = (u32)page_to_pfn(pg).v;
 	mem_zone.zeroed++;
 	return mem_zone.zeroed < mem_zone.zero_target;
+}
+
+/* ---- compaction ---- */
+
+void mem_compact_drain(void *unused)
+{
+	u64 irq = irq_save();
+	struct page_cache *pc = this_cpu_ptr(&page_cache);
+
+	for (u32 g = 0; g < GROUP_ISOLATED; g++)
+		while (pc->hot[g].n)
+			cache_drain(&pc->hot[g], MIN(pc->hot[g].n, CACHE_DRAIN));
+	while (pc->nzero) {
+		struct page *pg = pc->zero[--pc->nzero];
+
+		pg->flags = 0;
+		zone_free_block(pg, 0);
+	}
+	irq_restore(irq);
+}
+
+static void choose(void) NO_LOCK_ANALYSIS	/* a look that may be a little wrong */
+{
+	compact_choose(&mem_zone.compact, &mem_zone.buddy);
+}
+
+u32 mem_compact_begin(void)
+{
+	if (zone_avail() < zone_floor(ALLOC_SPARE) + (1ul << BUDDY_REGION))
+		return 0;
+	{
+		GUARD_IRQ(&mem_zone.lock);
+		zone_drop_zeroed();
+	}
+	choose();
+	GUARD_IRQ(&mem_zone.lock);
+	return compact_isolate(&mem_zone.compact, &mem_zone.buddy);
+}
+
+bool mem_compact_leaving(const struct page *pg) NO_LOCK_ANALYSIS	/* a hint */
+{
+	return READ_ONCE(mem_zone.buddy.group[page_to_pfn(pg).v >> BUDDY_REGION]) == GROUP_ISOLATED;
+}
+
+void mem_compact_put(struct page *pg)
+{
+	if (!atomic_dec_is_zero(&pg->refs))
+		return;
+	page_retire(pg, 0);
+	zone_free_block(pg, 0);
+}
+
+/* What others freed in isolated regions may lie in this CPU's cache: back with it. */
+struct page *mem_compact_frame(void)
+{
+	for (u32 tries = 0; tries <= 2 * CACHE_MAX; tries++) {
+		struct page *pg = page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_NORECLAIM | ALLOC_SPARE);
+
+		if (!pg || !mem_compact_leaving(pg))
+			return pg;
+		mem_compact_put(pg);
+	}
+	return NULL;
+}
+
+u32 mem_compact_end(void)
+{
+	GUARD_IRQ(&mem_zone.lock);
+	return compact_release(&mem_zone.compact, &mem_zone.buddy);
 }
 
 /* ---- statistics ---- */

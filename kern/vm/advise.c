@@ -243,6 +243,9 @@ int aspace_advise(struct aspace *as, u64 addr, u64 len, int advice)
 		return advise_populate(as, addr, addr + bytes, advice == MADV_POPULATE_READ ? VM_READ : VM_WRITE);
 	list_init(&v.dead);
 	err = advise_range(&v, addr, addr + bytes);
+	/* Those that are collapsed already are no work the second time. */
+	while (advice == MADV_COLLAPSE && err == -ENOMEM && vm_compact())
+		err = advise_range(&v, addr, addr + bytes);
 	area_free_list(&v.dead);
 	return err;
 }

@@ -14,6 +14,8 @@
 
 #include "vm.h"
 
+spinlock_t aspace_all_lock = SPINLOCK_INIT(LR_AUDIT);
+struct list aspace_all = LIST_INIT(aspace_all);
 static struct slab_cache *aspace_cache;
 static atomic64_t last_id;
 
@@ -67,6 +69,36 @@ static void space_free(struct aspace *as)
 	slab_free(aspace_cache, as);
 }
 
+static void list_space(struct aspace *as)
+{
+	GUARD_SPIN(&aspace_all_lock);
+	list_push_back(&aspace_all, &as->link);
+}
+
+static void unlist_space(struct aspace *as)
+{
+	GUARD_SPIN(&aspace_all_lock);
+	list_remove(&as->link);
+}
+
+/* A pinned space stays on the list, so its neighbour can be found from it. */
+struct aspace *aspace_next(struct aspace *prev)
+{
+	struct aspace *as = NULL;
+	struct list *l;
+
+	spin_lock(&aspace_all_lock);
+	for (l = prev ? prev->link.next : aspace_all.next; l != &aspace_all; l = l->next) {
+		as = container_of(l, struct aspace, link);
+		if (load_acquire(&as->ran) && ref_try_get(&as->refs))
+			break;
+	}
+	spin_unlock(&aspace_all_lock);
+	if (prev)
+		aspace_put(prev);
+	return l != &aspace_all ? as : NULL;
+}
+
 struct aspace *space_create(struct area_set *set)
 {
 	struct aspace *as = slab_alloc(aspace_cache);
@@ -89,8 +121,7 @@ struct aspace *space_create(struct area_set *set)
 	as->root = page_to_pfn(root);
 	set_defaults(as);
 	area_set_join(set, as);
-	if (debug_on(DEBUG_AUDIT))
-		audit_link_space(as);
+	list_space(as);
 	return as;
 }
 
@@ -111,8 +142,7 @@ void aspace_put(struct aspace *as)
 		return;
 	rwlock_unshared(&as->lock);
 	VERIFY(!as->areas.root && !pfn_to_page(as->root)->used);	/* inv. S2 */
-	if (debug_on(DEBUG_AUDIT))
-		audit_unlink_space(as);
+	unlist_space(as);
 	pgtable_root_free(pfn_to_page(as->root));
 	space_free(as);
 }

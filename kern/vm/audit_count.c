@@ -38,7 +38,6 @@ struct suspect {
 };
 
 static spinlock_t list_lock = SPINLOCK_INIT(LR_AUDIT);
-static struct list spaces GUARDED_BY(&list_lock) = LIST_INIT(spaces);
 static struct list objects GUARDED_BY(&list_lock) = LIST_INIT(objects);
 
 /* Whoever holds the machine. */
@@ -48,18 +47,6 @@ static struct suspect suspects[SUSPECTS];
 static u64 rounds;
 
 static u64 every = 16, events;		/* const; statistics */
-
-void audit_link_space(struct aspace *as)
-{
-	GUARD_SPIN(&list_lock);
-	list_push_back(&spaces, &as->audit_link);
-}
-
-void audit_unlink_space(struct aspace *as)
-{
-	GUARD_SPIN(&list_lock);
-	list_remove(&as->audit_link);
-}
 
 void audit_link_object(struct vm_object *obj)
 {
@@ -138,8 +125,8 @@ static void mark_table(struct audit *a, struct page *t, u32 level, u64 base)
 
 static void mark_spaces(struct audit *a)
 {
-	spin_unshared(&list_lock);			/* the machine is held */
-	list_for_each(a->as, &spaces, audit_link) {
+	spin_unshared(&aspace_all_lock);		/* the machine is held */
+	list_for_each(a->as, &aspace_all, link) {
 		struct page *root = pfn_to_page(a->as->root);
 
 		DISCARD(mark(a, root, 0));
@@ -197,8 +184,8 @@ static bool entry_names(struct audit *a, pte_t dir, u64 va, const struct page *p
 /* For the report: an entry that owns the frame, its area and its space. */
 static bool find_entry(struct audit *a, const struct page *pg)
 {
-	spin_unshared(&list_lock);			/* the machine is held: no list and no tree is half changed */
-	list_for_each(a->as, &spaces, audit_link) {
+	spin_unshared(&aspace_all_lock);		/* the machine is held: no list and no tree is half changed */
+	list_for_each(a->as, &aspace_all, link) {
 		pte_t *dir;
 
 		for (u64 va = 0; (dir = pgtable_next_dir(a->as, &va, USER_TOP)) != NULL; va += HUGE_SIZE) {

@@ -27,7 +27,7 @@
 #define HW_RSVD	   8u
 #define HW_FETCH   16u
 
-enum { FAULT_DONE = 0, FAULT_FILL = 1, FAULT_GROW = 2, FAULT_AGAIN = 3, FAULT_SMALL = 4 };	/* or -errno */
+enum { FAULT_DONE = 0, FAULT_FILL = 1, FAULT_GROW = 2, FAULT_AGAIN = 3, FAULT_SMALL = 4, FAULT_COMPACT = 5 };	/* or -errno */
 
 struct fault {
 	struct aspace *as;
@@ -35,6 +35,7 @@ struct fault {
 	u32 want;			/* VM_READ, VM_WRITE or VM_EXEC */
 	bool force;
 	bool present;			/* there is believed to be an entry */
+	bool compacted;			/* FAULT_COMPACT was asked for once */
 	struct area *area;		/* valid while as->lock is held */
 	struct vm_object *obj;		/* FAULT_FILL: a reference, and what is missing */
 	u64 index;
@@ -148,6 +149,10 @@ static int fault_huge(struct fault *f)
 	head = block_alloc(PAGE_ANON, ALLOC_ZERO);
 	if (!head && huge_worth_reclaim(f->area) && mem_reclaim(HUGE_PAGES) >= HUGE_PAGES)
 		head = block_alloc(PAGE_ANON, ALLOC_ZERO);
+	if (!head && huge_worth_reclaim(f->area) && !f->compacted) {
+		f->compacted = true;
+		return FAULT_COMPACT;
+	}
 	if (!head) {
 		atomic64_inc(&huge_stats.fault_fallback);
 		huge_space_note(as);
@@ -554,6 +559,8 @@ int vm_fault(struct aspace *as, u64 addr, u32 want, bool present)
 			err = fault_fill(&f, &did_io) ?: FAULT_AGAIN;
 		else if (err == FAULT_GROW)
 			err = grow_stack(as, f.va) ?: FAULT_AGAIN;
+		else if (err == FAULT_COMPACT)
+			err = (DISCARD(vm_compact_for_fault()), FAULT_AGAIN);
 	} while (err == FAULT_AGAIN);
 	if (!err)
 		atomic64_inc(did_io ? &as->maj_faults : &as->min_faults);

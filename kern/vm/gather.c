@@ -69,8 +69,10 @@ void aspace_switch(void *prev, void *next)
 
 	if (!to || to == this_cpu_read(loaded_aspace))
 		return;
-	if (!bitmap_test(to->cpus, cpu_id()))
+	if (!bitmap_test(to->cpus, cpu_id())) {
 		bitmap_set_atomic(to->cpus, cpu_id());
+		store_release(&to->ran, true);
+	}
 	this_cpu_write(loaded_aspace, to);
 	mmu_switch(to->root, to->id);
 }

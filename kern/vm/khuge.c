@@ -118,9 +118,10 @@ static bool scan_space(struct aspace *as, u32 *budget)
 		}
 		if (err == -ENOMEM) {
 			atomic64_inc(&huge_stats.collapse_failed);
-			starved = true;
-			return true;
+			starved = !vm_compact();
 		}
+		if (starved)
+			return true;
 		again |= err == -EAGAIN;
 		*budget -= MIN(*budget, HUGE_PAGES);
 		sched_resched_if_needed();

@@ -122,6 +122,9 @@ static inline bool leaf_pristine(const struct page *leaf, u32 i)
 static inline pte_t *leaf_slot(struct page *t, u64 va) { return &table_entries(t)[mmu_index(va, 0)]; }
 
 extern struct page *vm_zero_page;
+/* Every space from its birth to its last pin, oldest first (aspace.c). */
+extern spinlock_t aspace_all_lock;
+extern struct list aspace_all GUARDED_BY(&aspace_all_lock);
 
 static inline void tables_add(struct aspace *as, i64 n)
 {

@@ -3,8 +3,6 @@
 #include <vm/verify.h>
 
 void audit_space_now(struct aspace *as, const char *event) { }
-void audit_link_space(struct aspace *as) { }
-void audit_unlink_space(struct aspace *as) { }
 void audit_link_object(struct vm_object *obj) { }
 void audit_unlink_object(struct vm_object *obj) { }
 void verify_keep_page(const struct page *pg) { }

@@ -14,4 +14,3 @@ int sched_stop_init(void) { return 0; }
 void sched_stop_others(void) { }
 void sched_resume_others(void) { }
 u64 page_frames_end(void) { return 0; }
-bool page_chunk_online(pfn_t f) { return false; }

@@ -4,10 +4,12 @@
  * given out.
  */
 #include <core/lock.h>
+#include <base/bitmap.h>
+#include <mem/compact.h>
 #include <mem/mem.h>
 #include <mem/page.h>
 #include <test/test.h>
-#include "../../kern/mem/buddy.h"
+#include "../../kern/mem/compact.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
 void __asan_poison_memory_region(void const volatile *addr, size_t size);
@@ -21,6 +23,8 @@ static struct buddy buddy;
 static u8 groups[HOST_RAM_FRAMES >> BUDDY_REGION];
 static u64 ram_frames;
 static u64 use_count[PAGE_USES];
+static u64 stuck[BITMAP_WORDS(HOST_RAM_FRAMES >> BUDDY_REGION)];
+static struct compact compact = { .regions = HOST_RAM_FRAMES >> BUDDY_REGION, .stuck = stuck };
 bool (*mem_oom_hook)(void);
 
 void host_ram_limit(u64 frames)
@@ -42,7 +46,7 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 		host_ram_limit(HOST_RAM_FRAMES);
 	if (host_alloc_should_fail())
 		return NULL;
-	pg = buddy_alloc(&buddy, order, GROUP_MOVABLE);
+	pg = buddy_alloc(&buddy, order, buddy_group_for(use)) ?: buddy_steal(&buddy, order, buddy_group_for(use));
 	if (!pg)
 		return NULL;
 	__asan_unpoison_memory_region(page_addr(pg), PAGE_SIZE << order);
@@ -69,6 +73,48 @@ void page_put_last(struct page *pg)
 	buddy_free(&buddy, pg, order);
 }
 
+/* Where no region is worth it, one in turn that holds movable frames, so that some are moved in any case. */
+u32 mem_compact_begin(void)
+{
+	static u64 turn;
+
+	compact_choose(&compact, &buddy);
+	for (u64 looks = compact.regions; !compact.n && looks; looks--) {
+		u64 region = turn++ % compact.regions;
+
+		if (buddy_group_of(&buddy, region << BUDDY_REGION) != GROUP_MOVABLE)
+			continue;
+		for (u64 i = 0; i < 1u << BUDDY_REGION && !compact.n; i++) {
+			const struct page *pg = pfn_to_page(PFN((region << BUDDY_REGION) + i));
+
+			compact.n = pg->use == PAGE_ANON && page_refs(pg) == 1;
+		}
+		compact.pick[0].region = region;
+	}
+	for (u32 i = 0; i < compact.n; i++)
+		buddy_set_group(&buddy, compact.pick[i].region << BUDDY_REGION, GROUP_ISOLATED);
+	return compact.n;
+}
+
+u32 mem_compact_end(void) { return compact_release(&compact, &buddy); }
+void mem_compact_drain(void *unused) {}
+void mem_compact_put(struct page *pg) { page_put(pg); }
+bool mem_compact_leaving(const struct page *pg)
+{
+	return buddy_group_of(&buddy, page_to_pfn(pg).v) == GROUP_ISOLATED;
+}
+
+struct page *mem_compact_frame(void)
+{
+	struct page *pg = page_alloc(0, PAGE_ANON, 0);
+
+	if (pg && mem_compact_leaving(pg)) {
+		page_put(pg);
+		return NULL;
+	}
+	return pg;
+}
+
 void page_split(struct page *head)
 {
 	u32 n = 1u << head->order;
@@ -89,6 +135,7 @@ void page_set_use(struct page *pg, enum page_use use)
 	pg->use = (u8)use;
 }
 
+bool page_chunk_online(pfn_t f) { return f.v < HOST_RAM_FRAMES; }
 bool pfn_valid(pfn_t f) { return f.v < ram_frames; }
 u64 mem_free_pages(void) { return buddy.nfree; }
 u64 mem_total_pages(void) { return ram_frames; }

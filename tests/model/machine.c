@@ -241,6 +241,11 @@ void machine_forget_thread(struct aspace *as)
 			threads[c].aspace = NULL;
 }
 
+/* For what CPUs do to caches of their own, which the fakes have not. */
+void smp_call_others(void (*fn)(void *arg), void *arg)
+{
+}
+
 void smp_call_mask(const u64 *mask, void (*fn)(void *arg), void *arg)
 {
 	u32 self = model_cpu;

@@ -66,9 +66,9 @@ void panic(const char *fmt, ...)
 
 /* How often of a thousand. */
 static const struct { u16 often; void (*op)(u32 s); } operations[] = {
-	{ 470, op_access }, { 30, op_access_foreign },
+	{ 467, op_access }, { 30, op_access_foreign },
 	{ 85, op_map }, { 48, op_unmap }, { 66, op_protect }, { 29, op_remap }, { 19, op_resize },
-	{ 38, op_advise }, { 9, op_collapse }, { 19, op_lock }, { 5, op_measure },
+	{ 38, op_advise }, { 9, op_collapse }, { 3, op_compact }, { 19, op_lock }, { 5, op_measure },
 	{ 35, op_fork }, { 25, op_exit }, { 24, op_exec }, { 5, op_pressure },
 	{ 40, op_file_write }, { 24, op_file_read }, { 19, op_truncate }, { 10, op_punch },
 };
@@ -139,6 +139,8 @@ void model_round_end(void)
 	if (verbose)
 		printf("# 2 MiB entries: %ld by faults, %ld by collapse, %ld split; %ld refused\n", huge_stats.fault_alloc.v,
 		       huge_stats.collapse.v, huge_stats.split.v, huge_stats.fault_fallback.v);
+	if (verbose)
+		printf("# compaction: %ld frames moved, %ld blocks came free\n", compact_stats.moved.v, compact_stats.freed.v);
 	if (verbose)
 		printf("# %u forks shared the areas; %u pages were copied at once\n", area_forks, pages_parted);
 	if (verbose)

@@ -67,6 +67,7 @@ void op_resize(u32 s);
 /* op_advice.c */
 void op_advise(u32 s);
 void op_collapse(u32 s);
+void op_compact(u32 s);
 void op_lock(u32 s);
 void op_measure(u32 s);
 

@@ -1,4 +1,6 @@
 /* Advice, locks, collapse; and what /proc measures. */
+#include <vm/huge.h>
+
 #include "model.h"
 
 static int ref_advise_page(u32 s, u32 i, u32 advice)
@@ -73,6 +75,13 @@ void op_collapse(u32 s)
 	got = aspace_advise(space[s], page_va(HUGE_FIRST + MARGIN + block * HUGE_PAGES), HUGE_SIZE, 25);
 	if (got && got != -EINVAL && got != -EAGAIN && got != -ENOMEM)
 		panic("collapse: %ld", got);
+}
+
+/* Frames move; nobody sees it. */
+void op_compact(u32 s)
+{
+	DOING("private frames are moved together");
+	DISCARD(vm_compact());
 }
 
 void op_lock(u32 s)

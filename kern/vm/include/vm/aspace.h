@@ -90,7 +90,8 @@ struct aspace {
 	u64 huge_cursor;		/* where the background collapse goes on; its own */
 	bool huge_listed;
 	u32 no_huge;			/* bool: PR_SET_THP_DISABLE; read anywhere */
-	struct list audit_link;		/* debug=audit: all spaces (audit_count.c) */
+	struct list link;		/* aspace_all, under its lock */
+	bool ran;			/* set by the first switch to it: until then fork and exec fill it, without its locks */
 	u32 membarrier;			/* MEMBARRIER_CMD_REGISTER_* made so far; atomic (abi) */
 	u64 auxv[2 * 24];		/* as put on the stack, for /proc/PID/auxv.  Last: fork fills it, space_create() need not */
 };
@@ -109,6 +110,8 @@ struct aspace *aspace_get(struct aspace *as);
 void aspace_put(struct aspace *as);
 void aspace_use(struct aspace *as);		/* users + 1 (CLONE_VM) */
 MUST_USE bool aspace_try_use(struct aspace *as);	/* false: the last user is gone */
+/* Goes through all spaces that ever ran: the next one, pinned, or NULL.  Drops the pin of prev (NULL: from the first on). */
+MUST_USE struct aspace *aspace_next(struct aspace *prev);
 /*
  * users - 1; the last unmaps everything (sleeps) and drops the one reference that the users hold
  * together: no aspace_put() after it.  The caller's thread->aspace must not be as any more.

@@ -19,9 +19,7 @@ extern void (*audit_space_owner)(const struct aspace *as, char *buf, u32 size);
 
 void audit_init(void);			/* once, threads run */
 void audit_space_now(struct aspace *as, const char *event);
-/* Every space and object is known to the audit from its birth on. */
-void audit_link_space(struct aspace *as);
-void audit_unlink_space(struct aspace *as);
+/* Every object is known to the audit from its birth on, as every space is anyhow. */
 void audit_link_object(struct vm_object *obj);
 void audit_unlink_object(struct vm_object *obj);
 static inline void audit_space(struct aspace *as, const char *event)

@@ -32,6 +32,14 @@ struct huge_stats {
 };
 extern struct huge_stats huge_stats;
 
+/* compact.c: frees 2 MiB blocks by moving private frames; sleeps, no lock held.  How many came free in this run. */
+u32 vm_compact(void);
+MUST_USE bool vm_compact_for_fault(void);	/* the same, seldom while it is of no use */
+struct compact_stats {
+	atomic64_t runs, moved, freed;		/* runs; frames that moved; blocks that came free */
+};
+extern struct compact_stats compact_stats;
+
 void huge_start(void);				/* boot: the background collapse */
 /* May this area of as have 2 MiB entries, by its kind, its advice, its space and the system? */
 bool huge_area_eligible(const struct aspace *as, const struct area *a);
