@@ -1,4 +1,5 @@
 /* Memory: mmap and its kin.  The rules of areas are vm's; here is what the arguments mean. */
+#include <proc/profile.h>
 #include <sched/sched.h>
 #include "abi.h"
 
@@ -80,6 +81,7 @@ static i64 map_anonymous(struct aspace *as, struct map_request *rq, u64 flags)
 
 static i64 map_file(struct task *self, struct aspace *as, struct map_request *rq, u64 flags, int fd)
 {
+	i64 addr;
 	int err;
 
 	AUTO_FD r = fd_use(self, fd);
@@ -105,7 +107,10 @@ static i64 map_file(struct task *self, struct aspace *as, struct map_request *rq
 		return -EINVAL;
 	rq->file = r.file;
 	err = file_mmap(r.file, rq);
-	return err ? err : aspace_map(as, rq);
+	addr = err ? err : aspace_map(as, rq);
+	if (addr >= 0 && rq->flags & VM_EXEC)
+		profile_mmap(self, (u64)addr);
+	return addr;
 }
 
 i64 sys_mmap(struct task *self, u64 addr, u64 len, u64 prot, u64 flags, int fd, u64 offset)

@@ -10,6 +10,7 @@
 #include <core/debug.h>
 #include <core/panic.h>
 #include <core/trace.h>
+#include <proc/profile.h>
 #include "ptrace.h"
 
 #define CLONE_NEW_ANY (CLONE_NEWTIME | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
@@ -488,6 +489,7 @@ static i64 clone_run(struct task *self, const struct clone_args_k *a)
 	}
 	tid = b.child->tid;
 	trace_task_fork(tid, b.child->vfs.tgid, self->tid);
+	profile_fork(self, b.child);
 	if (b.pidfd)
 		fdtable_fill(self->vfs.fds, b.pidfd_nr, b.pidfd);
 	if (a->flags & CLONE_PARENT_SETTID)

@@ -54,19 +54,6 @@ static u16 walk(u64 ip, u64 *fp, u64 *out)
 	return n;
 }
 
-static void identify(struct profile_sample *s, struct task *t)
-{
-	struct aspace *as = t->thread.aspace;
-	struct file *exe = as ? as->exe_file : NULL;
-
-	s->pid = t->proc->pid;
-	s->tid = t->tid;
-	if (!exe)
-		return;
-	s->image = exe->vnode->object.id;
-	s->code_start = as->code_start;
-}
-
 static void sample(const struct trapframe *tf)
 {
 	struct thread *thread = thread_current();
@@ -87,7 +74,8 @@ static void sample(const struct trapframe *tf)
 			fp = user->rbp;
 	}
 	if (task_is_user(thread)) {
-		identify(&s, (struct task *)thread);
+		s.pid = ((struct task *)thread)->proc->pid;
+		s.tid = ((struct task *)thread)->tid;
 		if (thread->aspace && trapframe_is_user(user))
 			s.nuser = walk(user->rip, &fp, s.addr + s.nkernel);
 	}
@@ -112,17 +100,51 @@ void profile_start_cpu(void)
 	timer_arm(t, clock_mono_ns() + period_ns);
 }
 
+static void say_map(struct task *self, const struct area *a)
+{
+	struct profile_map m = { .pid = self->proc->pid, .kind = PROFILE_MAP, .start = a->start, .end = a->end, .offset = a->off };
+	const struct file *file = a->file;
+	i64 n = vfs_path_text(&self->vfs, &file->path, m.path, sizeof(m.path));
+
+	if (n > 0)
+		outbox_write(OUTBOX_MAP, &m, (u32)(offsetof(struct profile_map, path) + n));
+}
+
+/* The first area at or after addr; says it if it is a file's and executable.  Where it ends, 0: there is none. */
+static u64 say_area(struct task *self, u64 addr)
+{
+	struct area a;
+
+	if (aspace_area_hold(self->thread.aspace, addr, &a))
+		return 0;
+	if (a.file && a.flags & VM_EXEC)
+		say_map(self, &a);
+	if (a.file)
+		vm_file_hooks.put(a.file);
+	return a.end;
+}
+
 void profile_exec(struct task *self)
 {
-	struct aspace *as = self->thread.aspace;
-	struct file *exe = as ? as->exe_file : NULL;
-	struct profile_image im;
-	i64 n;
+	struct profile_map m = { .pid = self->proc->pid, .kind = PROFILE_EXEC };
 
-	if (likely(!period_ns) || !exe)
+	if (likely(!period_ns) || !self->thread.aspace)
 		return;
-	im.image = exe->vnode->object.id;
-	n = vfs_path_text(&self->vfs, &exe->path, im.path, sizeof(im.path));
-	if (n > 0)
-		outbox_write(OUTBOX_IMAGE, &im, (u32)(offsetof(struct profile_image, path) + n));
+	outbox_write(OUTBOX_MAP, &m, offsetof(struct profile_map, path));
+	for (u64 at = 0; (at = say_area(self, at)) != 0;)
+		;
+}
+
+void profile_mmap(struct task *self, u64 addr)
+{
+	if (unlikely(period_ns))
+		(void)say_area(self, addr);
+}
+
+void profile_fork(const struct task *parent, const struct task *child)
+{
+	struct profile_map m = { .pid = child->proc->pid, .kind = PROFILE_FORK, .start = parent->proc->pid };
+
+	if (unlikely(period_ns) && child->proc != parent->proc)
+		outbox_write(OUTBOX_MAP, &m, offsetof(struct profile_map, path));
 }

@@ -1,6 +1,7 @@
 """`saker profile` and /proc/saker/metrics."""
 import os
 import re
+import shutil
 import subprocess
 
 from tap import BOOT_LIMIT, SAKER, case, equal, holds, run, scratch
@@ -51,6 +52,72 @@ def user():
                 stack[-3:-1] == ("main", "outer_call"))
     holds(total >= 20 and inner > total * 0.6, f"{inner} of {total} samples: {max(stacks, key=stacks.get)}")
     holds("inner_loop" in err, err)
+
+
+LIBRARY = """
+volatile unsigned long sink;
+__attribute__((noinline)) static void hidden_loop(unsigned long n) { while (n--) sink += n; }
+void library_call(unsigned long n) { hidden_loop(n); sink++; }
+"""
+CALLER = """
+#include <sys/wait.h>
+#include <unistd.h>
+void library_call(unsigned long n);
+__attribute__((noinline)) static void in_child(void) { for (int i = 0; i < 10; i++) library_call(10000000); }
+int main(void)
+{
+	if (!fork()) { in_child(); _exit(0); }
+	return wait(0) < 0;
+}
+"""
+
+
+def compile_to(path, source, *flags):
+    with open(path + ".c", "w", encoding="ascii") as file:
+        file.write(source)
+    subprocess.run(["gcc", "-O0", "-fno-omit-frame-pointer", "-o", path, path + ".c", *flags], check=True)
+    os.unlink(path + ".c")
+
+
+def samples_of(top, program):
+    status, _, err = profile("--rootfs", top + "/root", "--folded", "f", "-o", "p.svg", "--", program, top=top)
+    equal(status, 0, f"status; {err}")
+    with open(top + "/f", encoding="utf-8") as file:
+        return folded(file.read())
+
+
+@case("profile: a static program at a random address", only="saker")
+def static_pie():
+    with scratch() as top:
+        os.mkdir(top + "/root")
+        compile_to(top + "/root/pie", LIBRARY + CALLER, "-static-pie")
+        stacks = samples_of(top, "/pie")
+    total = sum(stacks.values())
+    inner = sum(count for stack, count in stacks.items()
+                if stack[-4:] == ("main", "in_child", "library_call", "hidden_loop"))
+    holds(total >= 20 and inner > total * 0.6, f"{inner} of {total} samples: {max(stacks, key=stacks.get)}")
+
+
+@case("profile: functions of a shared library, in a child of the program that mapped it", only="saker")
+def shared_library():
+    with scratch() as top:
+        root = top + "/root"
+        os.makedirs(root + "/lib64")
+        compile_to(root + "/lib64/libloop.so", LIBRARY, "-shared", "-fPIC")
+        compile_to(root + "/dynamic", CALLER, "-L", root + "/lib64", "-lloop", "-Wl,-rpath,/lib64")
+        for name in ("libc.so.6", "ld-linux-x86-64.so.2"):
+            found = subprocess.run(["gcc", "-print-file-name=" + name], check=True, capture_output=True).stdout
+            shutil.copy(os.path.realpath(found.decode().strip()), root + "/lib64/" + name)
+        stacks = samples_of(top, "/dynamic")
+        # Stripped, it keeps the names that others call it by.
+        subprocess.run(["strip", root + "/lib64/libloop.so"], check=True)
+        stripped = samples_of(top, "/dynamic")
+    total = sum(stacks.values())
+    inner = sum(count for stack, count in stacks.items()
+                if stack[-4:] == ("main", "in_child", "library_call", "hidden_loop"))
+    holds(total >= 20 and inner > total * 0.6, f"{inner} of {total} samples: {max(stacks, key=stacks.get)}")
+    holds(any("library_call" in stack and stack[-1].startswith("[libloop.so+0x") for stack in stripped),
+          f"stripped: {max(stripped, key=stripped.get)}")
 
 
 @case("profile: kernel functions lie on the user's stack", only="saker")

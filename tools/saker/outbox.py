@@ -13,7 +13,7 @@ import struct
 
 from .error import Fatal
 
-STRACE, SAMPLE, IMAGE = 1, 2, 3
+STRACE, SAMPLE, MAP = 1, 2, 3
 
 MAGIC = 0x316F626F72656B53
 VERSION = 1
@@ -32,11 +32,12 @@ def elf_table(elf):
     shoff, = struct.unpack_from("<Q", elf, 40)
     shentsize, shnum = struct.unpack_from("<HH", elf, 58)
     heads = [struct.unpack_from("<IIQQQQIIQQ", elf, shoff + i * shentsize) for i in range(shnum)]
-    for head in heads:
-        if head[1] == 2:
-            strings = heads[head[6]]
-            return (list(_SYMBOL.iter_unpack(elf[head[4]:head[4] + head[5]])),
-                    elf[strings[4]:strings[4] + strings[5]])
+    for kind in 2, 11:          # SHT_SYMTAB; SHT_DYNSYM, which a library keeps when it is stripped
+        for head in heads:
+            if head[1] == kind:
+                strings = heads[head[6]]
+                return (list(_SYMBOL.iter_unpack(elf[head[4]:head[4] + head[5]])),
+                        elf[strings[4]:strings[4] + strings[5]])
     return [], b""
 
 

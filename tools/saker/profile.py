@@ -17,7 +17,9 @@ flame graph and prints the functions that were on top most often on stderr.
   --hz N          samples per second and CPU (997)
 """
 VALUES = {"-o": "output", "--folded": "folded", "--hz": "hz"}
-_SAMPLE = struct.Struct("<QQQIIHHI16s")
+_SAMPLE = struct.Struct("<QIIHHI16s")
+_MAP = struct.Struct("<IIQQQ")
+MAPPED, EXECUTED, FORKED = 1, 2, 3
 SHOWN = 15
 
 
@@ -47,7 +49,14 @@ class Symbols:
                        if shndx and info & 15 in (0, 2) and value)
         self.starts = [one[0] for one in found]
         self.found, self.strings = found, strings
-        self.code_start, self.code_end = code_range(data)
+        self.segments = segments(data)
+
+    def lookup_offset(self, offset):
+        """The function that lies at an offset of the file."""
+        for start, size, address in self.segments:
+            if start <= offset < start + size:
+                return self.lookup(offset - start + address)
+        return f"[{self.name} at {offset:#x}]"
 
     def lookup(self, address):
         at = bisect.bisect_right(self.starts, address) - 1
@@ -58,18 +67,14 @@ class Symbols:
         return f"[{self.name}+{address:#x}]"
 
 
-def code_range(data):
-    """Of the first executable segment of an ELF file."""
+def segments(data):
+    """(offset, size, address) of what an ELF file has loaded."""
     if data[:5] != b"\x7fELF\x02":
-        return 0, 0
+        return []
     phoff, = struct.unpack_from("<Q", data, 32)
     phentsize, phnum = struct.unpack_from("<HH", data, 54)
-    for i in range(phnum):
-        kind, flags, _, start, _, _, size, _ = struct.unpack_from(
-            "<IIQQQQQQ", data, phoff + i * phentsize)
-        if kind == 1 and flags & 1:
-            return start, start + size
-    return 0, 0
+    heads = [struct.unpack_from("<IIQQQQQQ", data, phoff + i * phentsize) for i in range(phnum)]
+    return [(head[2], head[5], head[3]) for head in heads if head[0] == 1]
 
 
 class Files:
@@ -102,7 +107,7 @@ def archive_files(data):
     while data[at:at + 5] == b"07070":
         fields = [int(data[at + 6 + 8 * i:at + 14 + 8 * i], 16) for i in range(13)]
         size, name_size = fields[6], fields[11]
-        name = data[at + 110:at + 110 + name_size - 1].decode(errors="replace")
+        name = data[at + 110:at + 110 + name_size].split(b"\0")[0].decode(errors="replace")
         body = at + 110 + name_size
         body += -body % 4
         if size:
@@ -120,52 +125,58 @@ class Profile:
         with open(elf_of(options.kernel), "rb") as file:
             self.kernel = Symbols(file.read(), "kernel")
         self.files = Files(options)
-        self.paths = {}
-        self.images = {}
+        self.maps = {}          # pid: ((start, end, offset, path), ...), the newest first; never changed in place
+        self.tables = {}
         self.samples = []
 
-    def image(self, cpu, payload):
-        number, = struct.unpack_from("<Q", payload)
-        self.paths[number] = payload[8:].decode(errors="replace")
+    def map(self, cpu, payload):
+        pid, kind, start, end, offset = _MAP.unpack_from(payload)
+        if kind == EXECUTED:
+            self.maps[pid] = ()
+        elif kind == FORKED:
+            self.maps[pid] = self.maps.get(start, ())
+        elif kind == MAPPED:
+            path = payload[_MAP.size:].decode(errors="replace")
+            self.maps[pid] = ((start, end, offset, path), *self.maps.get(pid, ()))
 
     def sample(self, cpu, payload):
         """Samples count from the first process on that is not the agent."""
-        pid, = struct.unpack_from("<I", payload, 24)
+        pid, = struct.unpack_from("<I", payload, 8)
         if self.samples or pid > 1:
-            self.samples.append(payload)
+            self.samples.append((payload, self.maps.get(pid, ())))
 
-    def symbols(self, image):
-        if image not in self.images:
-            path = self.paths.get(image, "")
-            self.images[image] = Symbols(self.files.read(path), os.path.basename(path) or "unknown")
-        return self.images[image]
+    def symbols(self, path):
+        if path not in self.tables:
+            self.tables[path] = Symbols(self.files.read(path), os.path.basename(path))
+        return self.tables[path]
 
-    def names(self, payload):
+    def user_function(self, maps, address):
+        """None: no file is mapped there."""
+        for start, end, offset, path in maps:
+            if start <= address < end:
+                return self.symbols(path).lookup_offset(address - start + offset)
+        return None
+
+    def names(self, payload, maps):
         """(process, user functions outermost first, kernel functions outermost first)"""
-        _, image, code, pid, _, nkernel, nuser, _, comm = _SAMPLE.unpack_from(payload)
+        _, _, _, nkernel, nuser, _, comm = _SAMPLE.unpack_from(payload)
         addresses = struct.unpack_from(f"<{nkernel + nuser}Q", payload, _SAMPLE.size)
         process = comm.split(b"\0")[0].decode(errors="replace")
 
         def caller(position, address):
             return address if position == 0 else address - 1
         kernel = [self.kernel.lookup(caller(i, one)) for i, one in enumerate(addresses[:nkernel])]
-        user = []
-        if nuser:
-            symbols = self.symbols(image)
-            bias = code - symbols.code_start if symbols.code_start else 0
-            for i, one in enumerate(addresses[nkernel:]):
-                if symbols.code_start <= one - bias < symbols.code_end:
-                    user.append(symbols.lookup(caller(i, one) - bias))
-                elif i == 0:
-                    user.append(f"[{symbols.name}+{one:#x}]")
-                # A caller outside the program is most often no caller: its frame pointer was data.
-        return process, user[::-1], kernel[::-1]
+        user = [self.user_function(maps, caller(i, one)) for i, one in enumerate(addresses[nkernel:])]
+        if user and not user[0]:
+            user[0] = "[no file]"
+        # A caller outside all files is most often no caller: its frame pointer was data.
+        return process, [name for name in user[::-1] if name], kernel[::-1]
 
     def stacks(self):
         """({folded stack: samples}, {innermost function: samples})"""
         stacks, tops = {}, {}
-        for payload in self.samples:
-            process, user, kernel = self.names(payload)
+        for payload, maps in self.samples:
+            process, user, kernel = self.names(payload, maps)
             stack = (process, *user, *kernel)
             stacks[stack] = stacks.get(stack, 0) + 1
             top = stack[-1] + (" (kernel)" if kernel else "")
@@ -197,7 +208,7 @@ def run(top, args):
     profile = Profile(options)
     options.outbox = "1M"
     options.append = " ".join(filter(None, (options.append, f"profile={wishes.hz}")))
-    options.on_record = {outbox.SAMPLE: profile.sample, outbox.IMAGE: profile.image}
+    options.on_record = {outbox.SAMPLE: profile.sample, outbox.MAP: profile.map}
     seen = []
     options.on_poll = lambda box: seen.__setitem__(slice(None), [box.dropped])
     status = runner.run(options)

@@ -23,7 +23,7 @@ struct bootinfo;
 enum outbox_type {
 	OUTBOX_STRACE = 1,	/* text: whole lines of strace */
 	OUTBOX_SAMPLE = 2,	/* struct profile_sample (proc/profile.h) */
-	OUTBOX_IMAGE = 3,	/* struct profile_image: a program that samples speak of */
+	OUTBOX_MAP = 3,		/* struct profile_map: where the code is that samples speak of */
 };
 
 #define OUTBOX_MAGIC   0x316f626f72656b53ull	/* "Skerobo1" */
