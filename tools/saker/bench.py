@@ -168,6 +168,9 @@ def user_counts(top, request, failures):
     entries = {at: name for at, name in machine.symbols(elf)}
     boot, counts = machine.count(top, "saker", wanted, True)
     failures += [(f"floor: {name}", why) for name, why in boot.failures]
+    if len(boot.order) != len(counts):
+        failures.append(("floor", f"{len(counts)} counts of {len(boot.order)} rows"))
+        return {}
     found = {}
     for (name, n), (user, kernel, blocks, (port, mmio)) in zip(boot.order, counts):
         events = {"port_accesses": round(port / n, 3), "mmio_accesses": round(mmio / n, 3)}
@@ -219,12 +222,12 @@ def curves_of(request, done, failures):
                 if not values:
                     failures.append((name, f"no figure on {kernel} at {x}"))
             points.append(point)
-        if not xs and request.points:
+        if not xs:
             failures.append((name, "no figures"))
     return points
 
 
-def boot_curve(top, request):
+def boot_curve(top, request, failures):
     points = []
     for mib in (64, 256, 1024, 4096, 16384) if request.points else (64, 512, 2048, 8192):
         point = {"name": "boot_by_memory", "x": mib}
@@ -232,6 +235,8 @@ def boot_curve(top, request):
             if kernel == "linux" or (kernel != "saker" and mib < 256):
                 continue
             point[kernel] = machine.boot(top, kernel, [], request.icount, mem=f"{mib}M").boot
+            if point[kernel] is None:
+                failures.append(("boot_by_memory", f"no figure on {kernel} at {mib}"))
         points.append(point)
     return points
 
@@ -264,7 +269,21 @@ def description(top, request):
              "linux": linux, "linux_mitigations_off": linux + " mitigations=off"})
 
 
-def write(top, full, request):
+def earlier(path):
+    """The report that --against names."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            old = json.load(file)
+        if all("name" in row for row in old["rows"]):
+            return old
+    except OSError as error:
+        raise Fatal(f"bench: {path}: {error.strerror}", 2) from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise Fatal(f"bench: {path}: not a report.json", 2)
+
+
+def write(top, full, request, old):
     out = os.path.join(top, "build/bench")
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, "report.json"), "w", encoding="utf-8") as file:
@@ -272,9 +291,8 @@ def write(top, full, request):
         file.write("\n")
     report.html(full, out)
     print(report.table(full))
-    if request.against:
-        with open(request.against, encoding="utf-8") as file:
-            print(report.against(full, json.load(file)))
+    if old:
+        print(report.against(full, old))
     print("build/bench/report.json, build/bench/report.html")
 
 
@@ -313,6 +331,7 @@ def run(top, args):
     if request.spans:
         from . import bench_spans
         return bench_spans.run(top, request.spans)
+    old = earlier(request.against) if request.against else None
     failures = []
     done = boots(top, request)
     for kernel, runs in done.items():
@@ -321,9 +340,10 @@ def run(top, args):
     rows = rows_of(request, done, floors, failures)
     curves = curves_of(request, done, failures)
     if "boot_by_memory" in request.curves:
-        curves += boot_curve(top, request)
+        curves += boot_curve(top, request, failures)
     what, kernels = description(top, request)
-    write(top, {"machine": what, "kernels": kernels, "rows": rows, "curves": curves}, request)
+    write(top, {"machine": what, "kernels": kernels, "rows": rows, "curves": curves,
+                "steeper": report.steeper(curves)}, request, old)
     for name, why in sorted(set(failures)):
         print(f"saker: bench: {name}: {why}", file=sys.stderr)
     return 1 if failures else 0

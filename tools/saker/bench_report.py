@@ -4,6 +4,7 @@ import math
 import os
 
 WIDE = 0.10
+NOISE = 0.03        # by which two boots may differ
 COLOURS = {"saker": "#0b6e4f", "linux_mitigations_off": "#b5651d", "linux": "#777"}
 
 
@@ -26,6 +27,41 @@ def mean(values):
     return math.exp(sum(map(math.log, values)) / len(values)) if values else None
 
 
+def curve_points(curves, name):
+    return [point for point in curves if point["name"] == name]
+
+
+def steeper(curves):
+    """
+    Where a curve rises more than Linux's: {name: [[x, next x, Saker's rise, Linux's rise], ...]}, a list for each curve
+    that has figures of both.  A rise within the noise of the two figures is none.
+    """
+    found = {}
+    for name in dict.fromkeys(point["name"] for point in curves):
+        points = [point for point in curve_points(curves, name)
+                  if point.get("saker") and point.get("linux_mitigations_off")]
+        if len(points) < 2:
+            continue
+        found[name] = []
+        for low, high in zip(points, points[1:]):
+            ours = high["saker"] - low["saker"]
+            theirs = high["linux_mitigations_off"] - low["linux_mitigations_off"]
+            if ours > NOISE * high["saker"] and ours > theirs:
+                found[name].append([low["x"], high["x"], ours, theirs])
+    return found
+
+
+def verdicts(full):
+    lines = []
+    for name, stretches in full.get("steeper", {}).items():
+        if not stretches:
+            lines.append(f"{name}: no steeper than Linux's")
+        for low, high, ours, theirs in stretches:
+            lines.append(f"{name}: steeper than Linux's from {number(low)} to {number(high)}: "
+                         f"+{number(ours)}, Linux {theirs:+.0f}")
+    return lines
+
+
 def table(full):
     head = ("row", "saker", "linux", "linux m=off", "ratio", "user floor", "kernel ratio", "")
     lines = [head]
@@ -46,7 +82,7 @@ def table(full):
     for point in full["curves"]:
         text += (f"\ncurve {point['name']} {point['x']}: saker {number(point.get('saker'))} "
                  f"linux m=off {number(point.get('linux_mitigations_off'))}")
-    return text
+    return "\n".join([text, *verdicts(full)])
 
 
 def against(full, old):
@@ -62,6 +98,8 @@ def against(full, old):
         else:
             lines.append(f"  {row['name']:20} {number(row['saker']):>8} {number(then):>8} "
                          f"{row['saker'] / then:.3f}")
+    now = {row["name"] for row in full["rows"]}
+    lines += [f"  {name:20} only in one of the two" for name in before if name not in now]
     return "\n".join(lines)
 
 
@@ -76,27 +114,30 @@ def svg(width, height, parts):
 
 
 def bars(rows):
-    """One bar per row, on a logarithmic axis; the line is equality."""
+    """One bar per row; the line is equality."""
     rows = [row for row in rows if row["ratio"]]
     if not rows:
         return svg(10, 10, [])
-    low = math.floor(math.log10(min(row["ratio"] for row in rows)))
-    high = max(0.0, math.log10(max(row["ratio"] for row in rows)))
+    high = max(1.0, *(row["ratio"] for row in rows))
+    bottom = 24 + 16 * len(rows)
 
     def x_of(value):
-        return 150 + 560 * (math.log10(value) - low) / (high - low + 0.1)
+        return 150 + 560 * value / high
     parts = []
+    for tenth in range(0, math.floor(10 * high) + 1):
+        x, one = x_of(tenth / 10), tenth == 10
+        parts.append(f'<line x1="{x:.1f}" y1="12" x2="{x:.1f}" y2="{bottom}" '
+                     f'stroke="{"#000" if one else "#ddd"}"{" stroke-dasharray=" + chr(34) + "3" + chr(34) if one else ""}/>')
+        if tenth % 5 == 0:
+            parts.append(text_svg(x, bottom + 14, "1 = Linux, mitigations=off" if one else f"{tenth / 10:g}", "middle"))
     for i, row in enumerate(rows):
         y = 20 + 16 * i
         colour = COLOURS["saker"] if row["ratio"] <= 1 else "#c0392b"
+        end = x_of(row["ratio"])
         parts.append(text_svg(144, y + 10, row["name"], "end"))
-        parts.append(f'<rect x="150" y="{y}" width="{max(1, x_of(row["ratio"]) - 150):.1f}" '
-                     f'height="12" fill="{colour}"/>')
-        parts.append(text_svg(x_of(row["ratio"]) + 4, y + 10, ratio(row["ratio"])))
-    bottom = 24 + 16 * len(rows)
-    parts.append(f'<line x1="{x_of(1):.1f}" y1="12" x2="{x_of(1):.1f}" y2="{bottom}" '
-                 'stroke="#000" stroke-dasharray="3"/>')
-    parts.append(text_svg(x_of(1), bottom + 14, "1 = Linux, mitigations=off", "middle"))
+        parts.append(f'<rect x="150" y="{y}" width="{max(1, end - 150):.1f}" height="12" fill="{colour}"/>')
+        parts.append(f'<rect x="{end + 2:.1f}" y="{y}" width="34" height="12" fill="#fff"/>')
+        parts.append(text_svg(end + 4, y + 10, ratio(row["ratio"])))
     return svg(800, bottom + 22, parts)
 
 
@@ -110,6 +151,7 @@ def curve(name, points, measure):
     y0, y1 = math.log10(min(values)) - 0.1, math.log10(max(values)) + 0.1
     parts = [text_svg(10, 16, f"{name} ({measure} per iteration)", size=13),
              '<rect x="70" y="26" width="330" height="180" fill="none" stroke="#ccc"/>']
+    ends = []
     for kernel in kernels:
         marks = [(70 + 330 * (math.log10(point["x"]) - x0) / (x1 - x0),
                   206 - 180 * (math.log10(point[kernel]) - y0) / (y1 - y0))
@@ -119,7 +161,11 @@ def curve(name, points, measure):
                      'stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[kernel]}"/>'
                   for x, y in marks]
-        parts.append(text_svg(410, marks[-1][1] + 4, kernel, size=10))
+        ends.append((marks[-1][1] + 4, kernel))
+    below = 0.0
+    for y, kernel in sorted(ends):
+        below = max(y, below + 11)
+        parts.append(text_svg(410, below, kernel, size=10))
     for value in (min(values), max(values)):
         parts.append(text_svg(66, 210 - 180 * (math.log10(value) - y0) / (y1 - y0),
                               number(value), "end"))
@@ -144,11 +190,10 @@ def rows_html(full):
 
 
 def html(full, out):
-    measure = full["rows"][0]["measure"] if full["rows"] else "time"
+    measure = "instructions" if "icount" in full["machine"]["accel"] else "time"
     plots = [("ratios", bars(full["rows"]))]
     for name in dict.fromkeys(point["name"] for point in full["curves"]):
-        points = [point for point in full["curves"] if point["name"] == name]
-        plots.append((name, curve(name, points, measure)))
+        plots.append((name, curve(name, curve_points(full["curves"], name), measure)))
     for name, picture in plots:
         if picture:
             with open(os.path.join(out, f"{name}.svg"), "w", encoding="utf-8") as file:
@@ -156,10 +201,14 @@ def html(full, out):
     facts = "".join(f"<li>{markup.escape(f'{key}: {value}')}</li>"
                     for part in ("machine", "kernels") for key, value in full[part].items())
     page = ("<!doctype html><meta charset=utf-8><title>Saker against Linux</title><style>"
-            "body{font-family:sans-serif;margin:2em}td,th{padding:1px 8px;text-align:right}"
-            "td:first-child,td:last-child{text-align:left}</style>"
+            "body{font-family:sans-serif;margin:2em;color:#000;background:#fff}svg{max-width:100%;height:auto}"
+            "table{border-collapse:collapse;font-size:13px}td,th{padding:2px 8px;text-align:right}"
+            "tr:nth-child(even){background:#f2f2f2}td{white-space:nowrap}"
+            "td:first-child,td:last-child{text-align:left}td:last-child{color:#555;white-space:normal}"
+            "div{overflow-x:auto}</style>"
             f"<h1>Saker against Linux</h1><ul>{facts}</ul><p>{measure} per iteration; ratio = saker "
             "/ linux_mitigations_off</p>" + "".join(picture for _, picture in plots) +
-            rows_html(full))
+            "<ul>" + "".join(f"<li>{markup.escape(line)}</li>" for line in verdicts(full)) + "</ul>" +
+            "<div>" + rows_html(full) + "</div>")
     with open(os.path.join(out, "report.html"), "w", encoding="utf-8") as file:
         file.write(page)
