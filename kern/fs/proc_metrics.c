@@ -136,18 +136,17 @@ static void interrupts(struct seq *s)
 	static const struct { const char *name; enum stat which; } local[] = {
 		{ "timer", STAT_IRQ_TIMER }, { "reschedule", STAT_IRQ_RESCHEDULE }, { "call", STAT_IRQ_CALL }, { "flush", STAT_IRQ_FLUSH },
 	};
+	struct irq_description d;
 	u64 counts[64], sum;
-	const char *name;
-	u32 line;
 
 	head(s, "interrupts_total", "counter", "Interrupts by source.");
 	for (u32 i = 0; i < ARRAY_LEN(local); i++)
 		labelled(s, "interrupts_total", "source", local[i].name, stat_sum(local[i].which));
-	for (u32 i = 0, n = MIN(cpu_count(), 64u); irq_describe(i, &line, &name, counts, n); i++) {
+	for (u32 i = 0, n = MIN(cpu_count(), 64u); irq_describe(i, &d, counts, n); i++) {
 		sum = 0;
 		for (u32 c = 0; c < n; c++)
 			sum += counts[c];
-		labelled(s, "interrupts_total", "source", name, sum);
+		labelled(s, "interrupts_total", "source", d.name, sum);
 	}
 }
 

@@ -15,7 +15,13 @@ MUST_USE int irq_request(u32 gsi, irq_handler_t fn, void *arg, const char *name)
 MUST_USE int irq_request_isa(u32 isa, irq_handler_t fn, void *arg, const char *name);
 /* Message-signalled: *addr and *data are for the device's MSI registers. */
 MUST_USE int irq_request_msi(irq_handler_t fn, void *arg, const char *name, u64 *addr, u32 *data);
-/* For /proc/interrupts: fills name and per-CPU counts of line i; false past the end. */
-bool irq_describe(u32 i, u32 *line, const char **name, u64 *counts, u32 ncpus);
+/* For /proc/interrupts. */
+struct irq_description {
+	u32 number;		/* global system interrupt, or vector of a message */
+	bool msi;
+	const char *name;	/* of its first handler; "" */
+};
+/* Fills d and the counts of CPUs below ncpus for line i; false past the end. */
+bool irq_describe(u32 i, struct irq_description *d, u64 *counts, u32 ncpus);
 bool in_interrupt(void);
 void irq_dispatch(u32 vector);		/* arch: a device vector fired */
