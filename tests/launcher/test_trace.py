@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import trace_format
 from tap import BOOT_LIMIT, SAKER, TOP, case, equal, holds, scratch
 
 
@@ -65,6 +66,33 @@ def recording():
     rows = table(err)
     equal(rows["exec.vm_switch"][0], "4", "programs that ran: sh, true, echo, cat")
     holds(flame.startswith("<svg") and "exec.total" in flame, "flame graph")
+
+
+@case("trace: the file is well-formed by the Trace Event Format: of a run with sleeps on two CPUs, and of one that panics", only="saker")
+def format_of_file():
+    with scratch() as top:
+        status, _, err = trace("--smp", "2", "-o", "t.json", "--", "sh", "-c",
+                               "echo apple pie | grep apple >/dev/null; sleep 0.1; ls -lR /bin | sort >/dev/null", top=top)
+        equal(status, 0, f"status; {err}")
+        whole = load(os.path.join(top, "t.json"))
+        trace("-o", "p.json", "--append", "rdinit=/bin/true", "--", "true", top=top)
+        panicked = load(os.path.join(top, "p.json"))
+    equal(trace_format.complaints(whole), [], "a pipeline")
+    equal(trace_format.complaints(panicked), [], "a panic")
+    events = whole["traceEvents"]
+
+    def spoilt(**changes):
+        """The complaints when the first event of each phase is another: {phase: [(field, value), ...]}"""
+        copy = [dict(event) for event in events]
+        for phase, fields in changes.items():
+            next(event for event in copy if event["ph"] == phase).update(fields)
+        return trace_format.complaints({"traceEvents": copy})
+    for changes in ({"X": {"ph": "Y"}}, {"X": {"dur": -1}}, {"X": {"ts": "0"}}, {"i": {"s": "x"}}, {"M": {"args": {}}}, {"f": {"id": -5}},
+                    {"s": {"ts": 10 ** 12}}, {"s": {"tid": 77}}, {"X": {"tid": 99}}):
+        holds(spoilt(**changes), f"no complaint: {changes}")
+    first = min((event for event in events if event["ph"] == "X"), key=lambda event: event["ts"])
+    across = {**first, "ts": first["ts"] + first["dur"] / 2, "dur": first["dur"] + 10}
+    holds(first["dur"] > 0.01 and trace_format.complaints({"traceEvents": [*events, across]}), "slices across each other")
 
 
 @case("trace: self times of all spans add up to the time the CPU had", only="saker")

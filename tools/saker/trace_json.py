@@ -1,4 +1,5 @@
 """A recording as Chrome's trace format, which Perfetto and chrome://tracing load."""
+import bisect
 import json
 
 from .trace_spans import IDLE
@@ -52,10 +53,15 @@ class Writer:
                    "tid": tid, "ts": self.time(tsc), "args": {**args, "cpu": cpu}}
 
     def flows(self):
-        """An arrow from the CPU track where a thread was woken to where it runs next."""
-        runs = {}
-        for cpu, tid, _, start, _ in sorted(self.timeline.runs, key=lambda run: run[3]):
+        """
+        An arrow from the CPU track where a thread was woken to where it runs next.  Arrows bind to slices: an interrupt
+        that wakes somebody on an idle CPU gets one.
+        """
+        runs, busy = {}, {}
+        for cpu, tid, _, start, end in sorted(self.timeline.runs, key=lambda run: run[3]):
             runs.setdefault(tid, []).append((start, cpu))
+            if tid != IDLE:
+                busy.setdefault(cpu, []).append((start, end))
         at = dict.fromkeys(runs, 0)
         for number, (tsc, _, cpu, woken) in enumerate(self.timeline.wakes):
             mine = runs.get(woken, ())
@@ -65,6 +71,9 @@ class Writer:
                 continue
             start, target = mine[at[woken]]
             common = {"name": "wake", "cat": "wake", "id": number, "pid": CPUS}
+            last = bisect.bisect_right(busy.get(cpu, ()), (tsc, tsc)) - 1
+            if last < 0 or busy[cpu][last][1] < tsc:
+                yield {"ph": "X", "name": "wake", "cat": "wake", "pid": CPUS, "tid": cpu, "ts": self.time(tsc), "dur": 0}
             yield {**common, "ph": "s", "tid": cpu, "ts": self.time(tsc)}
             yield {**common, "ph": "f", "bp": "e", "tid": target, "ts": self.time(start)}
 
