@@ -191,6 +191,50 @@ TEST(page, shrinkers_are_asked_before_an_allocation_fails)
 	CHECK_LT(4096ul, n);
 }
 
+/* Three caches of so many frames; which of them was asked while one before it still had some. */
+static struct cache {
+	struct mem_shrinker s;
+	u32 n;
+	struct page *frame[64];
+} caches[3];
+static u32 asked_too_early;
+
+static u64 cache_shrink(struct mem_shrinker *s, u64 want)
+{
+	struct cache *c = container_of(s, struct cache, s);
+	u64 n = 0;
+
+	for (u32 i = 0; i < ARRAY_LEN(caches); i++)
+		asked_too_early += caches[i].s.order < s->order && caches[i].n;
+	for (; c->n && n < want; n++)
+		page_put(c->frame[--c->n]);
+	return n;
+}
+
+TEST(page, caches_are_asked_in_their_order_and_only_for_what_is_missing)
+{
+	static const u32 orders[] = { 2, 0, 1 };
+
+	start(64);
+	for (u32 i = 0; i < ARRAY_LEN(caches); i++) {
+		struct cache *c = &caches[i];
+
+		c->s = (struct mem_shrinker){ .name = "cache", .order = orders[i], .shrink = cache_shrink };
+		mem_shrinker_add(&c->s);
+		for (; c->n < ARRAY_LEN(c->frame); c->n++)
+			NEED((c->frame[c->n] = page_alloc(0, PAGE_FILE, 0)));
+	}
+	CHECK_EQ(mem_reclaim(10), 10ul);
+	CHECK_EQ(caches[1].n, 54u);
+	CHECK_EQ(mem_reclaim(100), 100ul);
+	CHECK_EQ(caches[1].n, 0u);
+	CHECK_EQ(caches[2].n, 18u);
+	CHECK_EQ(caches[0].n, 64u);
+	CHECK_EQ(asked_too_early, 0u);
+	CHECK_LE(82ul, mem_reclaim(1000));
+	CHECK_EQ(caches[0].n, 0u);
+}
+
 TEST(page, a_write_to_a_free_frame_is_found)
 {
 	struct page *pg;

@@ -4,6 +4,8 @@
  */
 #include "exec_prog.h"
 
+#include <sys/sysinfo.h>
+
 /* --- files that change ------------------------------------------------------------------- */
 
 static void replaced_in_every_way(void)
@@ -272,11 +274,86 @@ static void many_at_once(void)
 		tap_join(kid[i]);
 }
 
+/* --- memory pressure ------------------------------------------------------------------------ */
+
+/* Images made since the boot; 0 where no such thing is counted. */
+static long images_built(void)
+{
+	static const char name[] = "\nsaker_images_built_total ";
+	static char text[1 << 17];
+
+	if (tap_slurp("/proc/saker/metrics", text, sizeof(text)) < 0)
+		return 0;
+	char *at = strstr(text, name);
+
+	tap_need(at != NULL);
+	return atol(at + sizeof(name) - 1);
+}
+
+/* Runs the program twice after its image was given up: it is made anew once, where there is such a thing. */
+static void runs_as_before(long built)
+{
+	tap_eq(run("./prog"), 7);
+	tap_eq(run("./prog"), 7);
+	if (built)
+		tap_ok(images_built() > built);
+}
+
+static void caches_dropped_between(void)
+{
+	struct prog p = usual(ET_EXEC);
+
+	make_prog("prog", &p, 7);
+	tap_eq(run("./prog"), 7);
+	for (int i = 0; i < 20; i++) {
+		int fd = tap_must(open("/proc/sys/vm/drop_caches", O_WRONLY));
+		long built = images_built();
+
+		tap_need(write(fd, "3", 1) == 1);
+		close(fd);
+		runs_as_before(built);
+	}
+}
+
+/* Whoever takes all memory is killed, but not before images that nobody runs are gone. */
+static void given_up_before_anybody_is_killed(void)
+{
+	struct prog p = usual(ET_EXEC);
+	struct sysinfo si;
+
+	tap_must(sysinfo(&si));
+	if (si.totalram * si.mem_unit > 1ul << 30)
+		tap_skip("a machine with so much memory is not to be filled");
+	make_prog("prog", &p, 7);
+	tap_eq(run("./prog"), 7);
+	long built = images_built();
+	pid_t kid = tap_fork();
+
+	if (kid == 0) {
+		int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+
+		if (fd >= 0)
+			write(fd, "1000", 4);
+		for (;;) {
+			char *m = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+			if (m == MAP_FAILED)
+				_exit(1);
+			memset(m, 1, 1 << 20);
+		}
+	}
+	int st = tap_status(kid);
+
+	tap_ok((WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL) || (WIFEXITED(st) && WEXITSTATUS(st) == 1));
+	runs_as_before(WIFSIGNALED(st) ? built : 0);
+}
+
 static const struct tap_case cases[] = {
 	CASE(replaced_in_every_way), CASE(data_changed_in_place), CASE(truncated_program_dies),
 	CASE(execute_permission_comes_and_goes), CASE(replaced_while_it_runs), CASE(mapped_beside),
 	CASE(programs_and_scripts_in_turn), CASE_SLOW(a_thousand_in_a_row, 120), CASE(pages_poked_by_a_debugger),
-	CASE(forks_between), CASE_SLOW(many_at_once, 120),
+	CASE(forks_between), CASE_SLOW(many_at_once, 120), CASE(caches_dropped_between),
+	CASE_SLOW(given_up_before_anybody_is_killed, 60),
 };
 
 int main(int argc, char **argv)
