@@ -115,7 +115,7 @@ static void signal_group_locked(struct pgroup *g, u32 sig, const struct siginfo_
 	list_for_each(p, &g->members, group_link) {
 		u64 irq = spin_lock_irq(&p->sig_lock);
 
-		p->multi_signals++;
+		signal_note_multi(p, sig);
 		DISCARD(signal_send_locked(p, NULL, sig, info, !info));	/* members cannot refuse */
 		spin_unlock_irq(&p->sig_lock, irq);
 	}

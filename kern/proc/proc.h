@@ -164,6 +164,11 @@ int signal_send_locked(struct process *p, struct task *t, u32 sig, const struct 
 MUST_USE bool signal_send_item_locked(struct process *p, struct task *t, struct sigitem *item) MUST_HOLD(&p->sig_lock);
 void signal_wake_task(struct task *t, bool fatal);	/* sig_lock held */
 void signal_recalc(struct task *self);			/* sig_lock held: TF_SIGNAL of the running task */
+/* sig goes to p and to others at once. */
+static inline void signal_note_multi(struct process *p, u32 sig) MUST_HOLD(&p->sig_lock)
+{
+	p->multi_last[p->multi_signals++ % MULTI_SIGNALS] = (u8)sig;
+}
 /* Starts the group's death; false: already under way. */
 bool signal_kill_group_locked(struct process *p, i32 code) MUST_HOLD(&p->sig_lock);
 bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force);

@@ -358,7 +358,8 @@ static int kill_one_locked(struct task *self, struct process *p, u32 sig, const 
 	if (!sig)
 		return 0;
 	irq = spin_lock_irq(&p->sig_lock);
-	p->multi_signals += set;
+	if (set)
+		signal_note_multi(p, sig);
 	err = signal_send_locked(p, NULL, sig, info, false);
 	spin_unlock_irq(&p->sig_lock, irq);
 	return err;

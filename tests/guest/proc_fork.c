@@ -1,6 +1,7 @@
 /* fork, vfork, exit and exit_group: what a child has of its own and what it shares. */
 #include "tap.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -318,7 +319,54 @@ static void fork_in_a_deep_chain(void)
 		_exit(77 + depth);
 }
 
+/* Signals that are blocked do not make fork fail, nor start it again for ever; and who is made meanwhile hears them too. */
+static void blocked_signals_to_the_group(void)
+{
+	sigset_t set, pending;
+	int failed = 0, heard = 0;
+	pid_t kid, sender;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	kid = tap_fork();
+	if (kid) {
+		tap_join(kid);
+		return;
+	}
+	setpgid(0, 0);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sender = tap_fork();
+	if (sender == 0) {
+		signal(SIGUSR1, SIG_IGN);
+		for (;;)
+			kill(0, SIGUSR1);
+	}
+	for (int i = 0; i < 500; i++) {
+		int status = 0;
+		pid_t one = (pid_t)syscall(SYS_fork);
+
+		if (one == 0) {
+			for (int tries = 0; tries < 1000; tries++) {
+				sigpending(&pending);
+				if (sigismember(&pending, SIGUSR1))
+					_exit(1);
+				sched_yield();
+			}
+			_exit(0);
+		}
+		failed += one < 0;
+		if (one > 0 && waitpid(one, &status, 0) == one)
+			heard += WEXITSTATUS(status);
+	}
+	kill(sender, SIGKILL);
+	waitpid(sender, NULL, 0);
+	tap_eq(failed, 0);
+	tap_ok(heard > 0);
+	tap_leave();
+}
+
 TAP_MAIN(
+	CASE(blocked_signals_to_the_group),
 	CASE(ids_of_parent_and_child),
 	CASE(signal_state_is_inherited_pending_is_not),
 	CASE(timers_and_alarms_are_not_inherited),

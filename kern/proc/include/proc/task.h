@@ -32,6 +32,8 @@ struct session { refcount_t refs; u32 sid; struct process *leader; void *tty; st
 struct pgroup { refcount_t refs; u32 pgid; struct session *session; struct list members, link; };
 
 /* task.watched: by strace (abi), by a tracer, by debug=trace (calls are spans; the group is on), by debug=metrics. */
+#define MULTI_SIGNALS 16u	/* to a group, while one fork is under way, that are kept apart */
+
 #define WATCH_STRACE 1u
 #define WATCH_PTRACE 2u
 #define WATCH_SPANS  4u
@@ -140,7 +142,8 @@ struct process {
 	bool oom_victim;
 	bool reaped;				/* released: no number any more; sig_lock */
 	u8 notify_cld;				/* CLD_STOPPED or CLD_CONTINUED still to be told to the parent; sig_lock */
-	u32 multi_signals;			/* signals sent to it as member of a set: fork restarts; sig_lock */
+	u32 multi_signals;			/* signals sent to it as member of a set: whoever is being forked hears them too; sig_lock */
+	u8 multi_last[MULTI_SIGNALS];		/* the last of them, by their number modulo the size; sig_lock */
 	u64 exec_id, parent_exec_id;		/* an exec on either side turns exit_signal into SIGCHLD */
 	u32 next_timer_id;			/* process.lock */
 	struct timer cpu_timer;			/* itimers VIRTUAL and PROF, RLIMIT_CPU */
