@@ -308,27 +308,6 @@ static int make_pidfd(struct birth *b)
 
 /* --- linking ------------------------------------------------------------------------ */
 
-/*
- * Signals to the group since fork began, none of which has work for this thread (blocked, or another thread's): the
- * child hears them as well, without their information, as on Linux.  sig_lock of self's process held.
- */
-static void hear_late(struct birth *b, const struct process *p)
-{
-	struct task *t = b->child;
-	u32 seen = b->multi_seen;
-
-	if (p->multi_signals - seen > MULTI_SIGNALS)
-		seen = p->multi_signals - MULTI_SIGNALS;
-	for (; seen != p->multi_signals; seen++) {
-		u32 sig = p->multi_last[seen % MULTI_SIGNALS];
-
-		if (!signal_is_ignored(t->proc, t, sig, false))
-			sigqueue_push(&t->proc->shared_pending, sig, NULL);
-	}
-	if (t->proc->shared_pending.set.bits & ~t->blocked.bits)
-		bits_set(&t->thread.flags, TF_SIGNAL);
-}
-
 /* PROC_TABLE and sig_lock of self's process held: may the child come to life? */
 static int may_link(struct birth *b)
 {
@@ -340,7 +319,7 @@ static int may_link(struct birth *b)
 		return 0;
 	if (thread_signal_pending())
 		return -ERESTARTNOINTR;		/* the child is made after it, or never */
-	hear_late(b, p);
+	signal_hear_late(b->child, p, b->multi_seen);	/* none of them has work for this thread: blocked, or another's */
 	return 0;
 }
 

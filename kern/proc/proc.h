@@ -169,6 +169,9 @@ static inline void signal_note_multi(struct process *p, u32 sig) MUST_HOLD(&p->s
 {
 	p->multi_last[p->multi_signals++ % MULTI_SIGNALS] = (u8)sig;
 }
+/* p's sig_lock held: a child that is not linked yet gets what p has noted since multi_signals was seen, without its
+ * information, as on Linux. */
+void signal_hear_late(struct task *child, const struct process *p, u32 seen);
 /* Starts the group's death; false: already under way. */
 bool signal_kill_group_locked(struct process *p, i32 code) MUST_HOLD(&p->sig_lock);
 bool signal_is_ignored(struct process *p, struct task *t, u32 sig, bool force);

@@ -32,6 +32,22 @@ void signal_recalc(struct task *self)
 		bits_clear(&self->thread.flags, TF_SIGNAL);
 }
 
+void signal_hear_late(struct task *child, const struct process *p, u32 seen)
+{
+	struct sigqueue *q = &child->proc->shared_pending;
+
+	if (p->multi_signals - seen > MULTI_SIGNALS)
+		seen = p->multi_signals - MULTI_SIGNALS;
+	for (; seen != p->multi_signals; seen++) {
+		u32 sig = p->multi_last[seen % MULTI_SIGNALS];
+
+		if (!signal_is_ignored(child->proc, child, sig, false))
+			sigqueue_push(q, sig, NULL);
+	}
+	if (q->set.bits & ~child->blocked.bits)
+		bits_set(&child->thread.flags, TF_SIGNAL);
+}
+
 int signal_action(struct task *self, u32 sig, const struct sigaction_k *act, struct sigaction_k *old)
 {
 	struct process *p = self->proc;
