@@ -27,7 +27,7 @@ FUZZ_CFLAGS	:= $(filter-out -W%,$(HT_CFLAGS)) -std=gnu2x -w
 
 # What host-sources calls @vm and @vfs: the address spaces without the checkers that need all CPUs, the file tree.
 HT_SET_vm	:= $(patsubst %,kern/vm/%.c,access advise area areaset aspace collapse compact fault fork gap gather huge image image_build \
-		   image_huge image_table map object pagecache pageio pgtable radix reclaim remap rmap table)
+		   image_huge image_table map object pagecache pageio pgtable radix reclaim remap rmap stack table)
 HT_SET_vfs	:= $(patsubst %,kern/vfs/%.c,attr chardev cpio cred dentry fdtable file fs_view hugetlb init initramfs locks lookup memfd \
 		   mount mount_op namei open path_text ramfs ramfs_dir ramfs_file rename seq super vnode \
 		   walk walk_link xattr)

@@ -489,50 +489,6 @@ static int fault_attempt(struct fault *f)
 	return f->area->obj ? fault_file(f) : fault_anon(f);
 }
 
-/* The guard gap as Linux keeps it: not towards another stack, nor towards what nobody can touch. */
-static bool gap_kept(const struct area *prev, u64 start)
-{
-	if (!prev)
-		return true;
-	if (prev->end > start)
-		return false;
-	if (prev->flags & VM_GROWSDOWN || !(prev->flags & VM_PROT))
-		return true;
-	return start - prev->end >= VM_STACK_GAP;
-}
-
-static int grow_stack_locked(struct aspace *as, u64 va, struct list *dead) MUST_HOLD(&as->lock)
-{
-	int err = areas_own(as, dead);
-	struct area *a = area_find(as, va);
-
-	if (err)
-		return err;
-	if (!a)
-		return -EFAULT;
-	if (a->start <= va)
-		return 0;
-	if (!(a->flags & VM_GROWSDOWN) || va < VM_MIN_ADDR || a->end - va > as->stack_limit)
-		return -EFAULT;
-	if (!gap_kept(area_prev(a), va) || map_check_limits(as, (a->start - va) >> PAGE_SHIFT, a->flags))
-		return -EFAULT;
-	area_set_range(a, va, a->end);
-	fault_note(TRACE_KIND_GROW, va);
-	return 0;
-}
-
-static int grow_stack(struct aspace *as, u64 va)
-{
-	struct list dead = LIST_INIT(dead);
-	int err;
-
-	rwlock_write(&as->lock);
-	err = grow_stack_locked(as, va, &dead);
-	rwlock_write_end(&as->lock);
-	area_free_list(&dead);
-	return err;
-}
-
 static int fault_fill(struct fault *f, bool *did_io)
 {
 	fault_note(TRACE_KIND_FILL, f->va);
@@ -558,7 +514,7 @@ int vm_fault(struct aspace *as, u64 addr, u32 want, bool present)
 		if (err == FAULT_FILL)
 			err = fault_fill(&f, &did_io) ?: FAULT_AGAIN;
 		else if (err == FAULT_GROW)
-			err = grow_stack(as, f.va) ?: FAULT_AGAIN;
+			err = stack_grow(as, f.va) ?: FAULT_AGAIN;
 		else if (err == FAULT_COMPACT)
 			err = (DISCARD(vm_compact_for_fault()), FAULT_AGAIN);
 	} while (err == FAULT_AGAIN);

@@ -301,6 +301,9 @@ void fork_learn(struct aspace *as, u64 va);
 MUST_USE int vm_fault(struct aspace *as, u64 addr, u32 want, bool present);
 pte_t pgtable_entry_for(const struct area *a, struct page *pg, bool write);
 
+/* stack.c: the area above va comes down to it.  No lock held.  -EFAULT: it may not. */
+MUST_USE int stack_grow(struct aspace *as, u64 va);
+
 /* pagecache.c, radix.c, rmap.c, reclaim.c */
 void pagecache_init(void);
 void radix_init(void);
