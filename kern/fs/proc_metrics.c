@@ -50,6 +50,7 @@ static void memory(struct seq *s)
 		seq_printf(s, "saker_memory_free_blocks{order=\"%u\"} %llu\n", o, LLU(m.free_by_order[o]));
 	plain(s, "memory_reclaim_runs_total", "counter", "Runs of reclaim.", m.reclaim_runs);
 	plain(s, "memory_reclaimed_pages_total", "counter", "Frames that reclaim freed.", m.reclaimed);
+	plain(s, "memory_drains_total", "counter", "Times that the per-CPU caches were emptied for want of memory.", m.drains);
 	plain(s, "memory_alloc_failures_total", "counter", "Allocations that found no memory.", m.alloc_failures);
 	plain(s, "memory_zeroed_hits_total", "counter", "Zeroed frames taken from the pool that idle CPUs fill.", m.zeroed_hits);
 }

@@ -302,11 +302,18 @@ static i64 compact_memory_write(struct synth_node *n, char *text, usize len)
 	return (i64)len;
 }
 
+static int min_free_show(struct seq *s, void *node)
+{
+	seq_printf(s, "%llu\n", (unsigned long long)mem_reserve_pages() * (PAGE_SIZE / 1024));
+	return 0;
+}
+
 static struct synth_entry vm_entries[] = {
 	SYSCTL_FILE("compact_memory", 0200, NULL, compact_memory_write),
 	SYSCTL_FILE("drop_caches", 0200, NULL, drop_caches_write),
 	CONSTANT("legacy_va_layout", 0),
 	CONSTANT("max_map_count", 65530),
+	SYSCTL_FILE("min_free_kbytes", 0444, min_free_show, NULL),	/* from the size of RAM */
 	CONSTANT("mmap_min_addr", 65536),
 	CONSTANT("oom_kill_allocating_task", 0),
 	CONSTANT("overcommit_kbytes", 0),

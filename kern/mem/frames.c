@@ -358,3 +358,13 @@ void mem_free_boot_range(u64 start, u64 end)
 	if (start < end)
 		page_release_reserved(start, end);
 }
+
+u64 mem_total_pages(void)
+{
+	return READ_ONCE(mem_zone.total);
+}
+
+u64 mem_reserve_pages(void)
+{
+	return mem_zone.min;
+}

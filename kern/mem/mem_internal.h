@@ -38,12 +38,14 @@ void page_release_reserved(u64 start, u64 end);
 DECLARE_PER_CPU(i64, page_use_count[PAGE_USES]);
 
 struct reclaim_stats {
-	atomic64_t reclaimed, runs, failures, zeroed_hits, vmalloc_pages;
+	atomic64_t reclaimed, runs, drains, failures, zeroed_hits, vmalloc_pages;
 };
 extern struct reclaim_stats mem_counters;
 
 /* Below the low watermark: reclaims a little unless that was fruitless lately.  Sleeps. */
 void mem_reclaim_background(void);
+/* What lies free in the CPUs' caches is for everybody: reclaim's last step.  Sleeps.  False: nobody can call the CPUs yet. */
+MUST_USE bool mem_drain_all(void);
 
 /* Slab with explicit flags (ALLOC_ATOMIC or 0). */
 MUST_USE void *slab_alloc_flags(struct slab_cache *c, u32 flags);

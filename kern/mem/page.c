@@ -269,7 +269,7 @@ static struct page *page_take(u32 order, enum buddy_group group, u32 flags)
 /* Everything that is not a hit in a per-CPU cache. */
 static NOINLINE struct page *page_alloc_slow(u32 order, enum buddy_group group, u32 flags)
 {
-	bool may_reclaim = !(flags & (ALLOC_ATOMIC | ALLOC_NORECLAIM));
+	bool may_reclaim = !(flags & (ALLOC_ATOMIC | ALLOC_NORECLAIM)), drained = false;
 	struct page *pg;
 
 	if (may_reclaim && zone_avail() < mem_zone.low)
@@ -282,8 +282,13 @@ static NOINLINE struct page *page_alloc_slow(u32 order, enum buddy_group group, 
 			break;
 		if (tries < 8 && mem_reclaim(MAX(1u << order, 2 * CACHE_BATCH)))
 			continue;
+		if (!drained && mem_drain_all()) {
+			drained = true;
+			continue;
+		}
 		if (order == 0 && (flags & ALLOC_USER) && mem_oom_hook && mem_oom_hook()) {
 			tries = 0;
+			drained = false;		/* the dead one's frames are in its CPU's cache */
 			continue;
 		}
 		break;
@@ -464,9 +469,9 @@ bool mem_idle_zero(void)
 	return mem_zone.zeroed < mem_zone.zero_target;
 }
 
-/* ---- compaction ---- */
+/* ---- reclaim and compaction ---- */
 
-void mem_compact_drain(void *unused)
+void mem_drain_cpu(void *unused)
 {
 	u64 irq = irq_save();
 	struct page_cache *pc = this_cpu_ptr(&page_cache);
@@ -563,11 +568,6 @@ u64 mem_free_pages(void)
 	return zone_avail() + cached_total();
 }
 
-u64 mem_total_pages(void)
-{
-	return READ_ONCE(mem_zone.total);
-}
-
 void mem_stats(struct mem_stats *out)
 {
 	*out = (struct mem_stats){
@@ -584,6 +584,7 @@ void mem_stats(struct mem_stats *out)
 		.vmalloc = (u64)atomic64_read(&mem_counters.vmalloc_pages),
 		.reclaimed = (u64)atomic64_read(&mem_counters.reclaimed),
 		.reclaim_runs = (u64)atomic64_read(&mem_counters.runs),
+		.drains = (u64)atomic64_read(&mem_counters.drains),
 		.alloc_failures = (u64)atomic64_read(&mem_counters.failures),
 		.zeroed_hits = (u64)atomic64_read(&mem_counters.zeroed_hits),
 	};

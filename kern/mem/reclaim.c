@@ -7,6 +7,7 @@
 
 struct reclaim_stats mem_counters;
 bool (*mem_oom_hook)(void);
+void (*mem_drain_hook)(void);
 
 static spinlock_t reclaim_lock = SPINLOCK_INIT(LR_ZONE);
 static struct list reclaim_list = LIST_INIT(reclaim_list);	/* reclaim_lock to add; ascending order */
@@ -45,6 +46,16 @@ u64 mem_reclaim(u64 want)
 		freed += kstack_trim(0);
 	atomic64_add(&mem_counters.reclaimed, (i64)freed);
 	return freed;
+}
+
+/* Not one of the shrinkers: those are asked at the low watermark already, where it is no reason to interrupt every CPU. */
+bool mem_drain_all(void)
+{
+	if (!mem_drain_hook)
+		return false;
+	mem_drain_hook();
+	atomic64_inc(&mem_counters.drains);
+	return true;
 }
 
 void mem_reclaim_background(void)

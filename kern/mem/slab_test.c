@@ -191,6 +191,41 @@ TEST(page, shrinkers_are_asked_before_an_allocation_fails)
 	CHECK_LT(4096ul, n);
 }
 
+static u32 drains, kills, killed_too_early;
+
+/* What lay in other CPUs' caches. */
+static void hoard_drain(void)
+{
+	drains++;
+	hoard_shrink(NULL, ARRAY_LEN(hoard));
+}
+
+static bool nobody_left(void)
+{
+	killed_too_early += nhoard > 0;
+	return ++kills < 2;
+}
+
+TEST(page, all_cpus_caches_are_emptied_before_anybody_is_killed)
+{
+	start(64);
+	mem_drain_hook = hoard_drain;
+	mem_oom_hook = nobody_left;
+	for (; nhoard < ARRAY_LEN(hoard); nhoard++)
+		NEED((hoard[nhoard] = page_alloc(0, PAGE_ANON, 0)));
+	u64 n = 0;
+
+	while (page_alloc(0, PAGE_ANON, ALLOC_USER | ALLOC_NORECLAIM))
+		;
+	CHECK_EQ(drains, 0u);
+	while (page_alloc(0, PAGE_ANON, ALLOC_USER))
+		n++;
+	CHECK_LE(ARRAY_LEN(hoard), n);
+	CHECK_EQ(killed_too_early, 0u);
+	CHECK_EQ(kills, 2u);
+	CHECK_EQ(drains, 3u);		/* and after each death */
+}
+
 /* Three caches of so many frames; which of them was asked while one before it still had some. */
 static struct cache {
 	struct mem_shrinker s;

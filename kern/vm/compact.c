@@ -145,6 +145,12 @@ static void move_all(void)
 		page_put(m.stock[--m.nstock]);
 }
 
+void compact_drain(void)
+{
+	mem_drain_cpu(NULL);
+	smp_call_others(mem_drain_cpu, NULL);
+}
+
 u32 vm_compact(void)
 {
 	u32 freed = 0;
@@ -152,12 +158,10 @@ u32 vm_compact(void)
 	assert_may_sleep();
 	if (!atomic_cas(&running, 0, 1))		/* inv. K3 */
 		return 0;
-	mem_compact_drain(NULL);
-	smp_call_others(mem_compact_drain, NULL);
+	compact_drain();
 	if (mem_compact_begin()) {
 		move_all();
-		smp_call_others(mem_compact_drain, NULL);
-		mem_compact_drain(NULL);
+		compact_drain();
 		freed = mem_compact_end();
 	}
 	atomic64_inc(&compact_stats.runs);

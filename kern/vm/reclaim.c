@@ -115,4 +115,5 @@ static struct mem_shrinker lru_shrinker = { .name = "page cache", .order = 0, .s
 void reclaim_init(void)
 {
 	mem_shrinker_add(&lru_shrinker);
+	mem_drain_hook = compact_drain;
 }

@@ -370,5 +370,6 @@ void lru_add(struct page *pg);
 void lru_touch(struct page *pg);
 void lru_remove(struct page *pg);
 void reclaim_init(void);
+void compact_drain(void);				/* compact.c: free frames in CPUs' caches are everybody's again; sleeps */
 /* reclaim: takes a clean page with no other owner out of obj's cache.  True: pg's cache reference is the caller's. */
 MUST_USE bool pagecache_evict(struct vm_object *obj, struct page *pg);

@@ -26,6 +26,7 @@ static u64 use_count[PAGE_USES];
 static u64 stuck[BITMAP_WORDS(HOST_RAM_FRAMES >> BUDDY_REGION)];
 static struct compact compact = { .regions = HOST_RAM_FRAMES >> BUDDY_REGION, .stuck = stuck };
 bool (*mem_oom_hook)(void);
+void (*mem_drain_hook)(void);
 
 void host_ram_limit(u64 frames)
 {
@@ -97,7 +98,7 @@ u32 mem_compact_begin(void)
 }
 
 u32 mem_compact_end(void) { return compact_release(&compact, &buddy); }
-void mem_compact_drain(void *unused) {}
+void mem_drain_cpu(void *unused) {}
 void mem_compact_put(struct page *pg) { page_put(pg); }
 bool mem_compact_leaving(const struct page *pg)
 {

@@ -12,8 +12,6 @@
 
 /* Isolates regions.  How many: 0, nothing to gain, or too little free to begin.  Then mem_compact_end() is not due. */
 MUST_USE u32 mem_compact_begin(void);
-/* This CPU's free frames go back to the lists, where isolation finds them.  For smp_call_others(), too. */
-void mem_compact_drain(void *unused);
 bool mem_compact_leaving(const struct page *pg);	/* is pg in an isolated region?  A hint */
 /* A frame of PAGE_ANON elsewhere.  NULL: free memory became short. */
 MUST_USE struct page *mem_compact_frame(void);

@@ -17,7 +17,7 @@ void mem_free_boot_range(u64 start, u64 end);
 struct mem_stats {		/* in frames; cached_free is part of free */
 	u64 total, free, cached_free, slab, kernel_stack, tables, anon, file, image, kernel, vmalloc;
 	u64 free_by_order[11];
-	u64 reclaimed, reclaim_runs, alloc_failures, zeroed_hits;
+	u64 reclaimed, reclaim_runs, drains, alloc_failures, zeroed_hits;
 };
 void mem_stats(struct mem_stats *out);		/* a snapshot, not exact while others allocate */
 u64 mem_free_pages(void);
@@ -35,5 +35,10 @@ void mem_shrinker_add(struct mem_shrinker *s);
 u64 mem_reclaim(u64 want);
 /* For user pages: after reclaim failed, kills a process and waits a little.  Set once by proc.  True: try again. */
 extern bool (*mem_oom_hook)(void);
+/* This CPU's cached free frames go back to the lists, where others and compaction find them.  For smp_call_others(), too. */
+void mem_drain_cpu(void *unused);
+/* The same on all CPUs, after reclaim failed and before mem_oom_hook is asked.  Sleeps.  Set once by vm, which can call them. */
+extern void (*mem_drain_hook)(void);
+u64 mem_reserve_pages(void);	/* frames that user pages leave to the kernel */
 /* Idle work: refills the pool of zeroed frames; returns false when there is nothing to do.  Interrupts on. */
 bool mem_idle_zero(void);
