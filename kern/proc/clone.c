@@ -157,7 +157,7 @@ static int copy_context(struct birth *b)
 	tf->orig_rax = ~0ull;
 	if (a->stack)
 		tf->rsp = a->stack;
-	arch_thread_copy_bases(&t->thread.arch);
+	arch_thread_inherit(&t->thread.arch, &self->thread.arch);
 	if (!(a->flags & CLONE_SETTLS))
 		return 0;
 	if (a->tls >= USER_TOP)

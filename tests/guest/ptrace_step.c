@@ -36,6 +36,17 @@ static int call_in_the_middle(void)
 	return n == getppid();
 }
 
+static int fork_in_the_middle(void)
+{
+	long n = SYS_fork;
+	int st = -1;
+
+	__asm__ volatile("int3; syscall; nop" : "+a"(n) :: "rcx", "r11", "memory");
+	if (n == 0)
+		_exit(7);
+	return waitpid((pid_t)n, &st, 0) == n && WIFEXITED(st) ? WEXITSTATUS(st) : 100 + WTERMSIG(st);
+}
+
 static int ask_flags(void)
 {
 	unsigned long flags;
@@ -116,6 +127,16 @@ static void a_step_over_a_call_of_the_kernel_stops_after_it(void)
 	step(kid, 2);
 	tap_eq(pt_regs(kid).rip, ip + 3);
 	finish(kid, 1);
+}
+
+static void a_child_of_a_stepped_fork_is_not_stepped(void)
+{
+	pid_t kid = at_int3(fork_in_the_middle);
+
+	step(kid, 1);
+	pt_go(kid, PTRACE_CONT);
+	pt_want(kid, SIGCHLD);
+	finish(kid, 7);
 }
 
 static void the_trap_flag_of_a_step_does_not_show(void)
@@ -343,6 +364,7 @@ static void debug_registers_refuse_nonsense(void)
 }
 
 TAP_MAIN(CASE(a_step_is_one_instruction), CASE(a_step_over_a_call_of_the_kernel_stops_after_it),
+	 CASE(a_child_of_a_stepped_fork_is_not_stepped),
 	 CASE(the_trap_flag_of_a_step_does_not_show), CASE(a_step_into_a_handler_stops_at_its_start),
 	 CASE(many_steps_end_where_the_program_does), CASE(registers_are_read_and_written),
 	 CASE(nonsense_in_registers_is_refused), CASE(regsets_hold_the_same), CASE(memory_is_read_and_written),

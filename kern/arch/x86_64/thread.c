@@ -49,10 +49,12 @@ int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct
 	return 0;
 }
 
-void arch_thread_copy_bases(struct arch_thread *to)
+void arch_thread_inherit(struct arch_thread *to, const struct arch_thread *self)
 {
 	to->fs_base = arch_get_fs_base();
 	to->gs_base = arch_get_gs_base();
+	if (unlikely(self->step_forced))
+		arch_thread_frame(to)->rflags &= ~(u64)RFLAGS_TF;
 }
 
 void arch_thread_destroy(struct arch_thread *at) { fpu_area_free(at); }

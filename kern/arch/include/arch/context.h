@@ -37,7 +37,8 @@ void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*en
 /* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  Its FPU state is the
  * running thread's, or initial where that has none.  -ENOMEM for the area. */
 MUST_USE int arch_thread_init_user(struct arch_thread *at, void *stack_base, const struct trapframe *tf);
-void arch_thread_copy_bases(struct arch_thread *to);	/* TLS bases of the running thread (fork) */
+/* fork: TLS bases of the running thread self; a single step of its debugger is not inherited. */
+void arch_thread_inherit(struct arch_thread *to, const struct arch_thread *self);
 void arch_thread_destroy(struct arch_thread *at);	/* frees the FPU area */
 /* Leaves the current stack for good. */
 static inline NORETURN void arch_call_on_stack(void *top, void (*fn)(void))
