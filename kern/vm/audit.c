@@ -203,6 +203,8 @@ void audit_table_link(struct audit *a, struct page *t, pte_t e, u32 level)
 		audit_breach(a, "an upper table has %u users", page_refs(t));
 	if (level == 1 && pte_writable(e) && page_refs(t) != 1)
 		audit_breach(a, "T1: a writable directory entry points to a table with %u users", page_refs(t));
+	if (level == 1 && e.v & PTE_BORROWED && (pte_writable(e) || page_refs(t) != 2))
+		audit_breach(a, "T5: a borrowed table has %u users and not the image alone", page_refs(t));
 }
 
 void audit_table_summary(struct audit *a, struct page *t, u32 level)

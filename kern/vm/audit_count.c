@@ -113,8 +113,8 @@ static void mark_table(struct audit *a, struct page *t, u32 level, u64 base)
 		}
 		a->va = va;
 		audit_table_link(a, pte_page(e), e, level);
-		/* A leaf that is shared owns its frames once. */
-		if (mark(a, pte_page(e), 0) > 1)
+		/* A leaf that is shared owns its frames once; one that an image lends has no owner here, and owns nothing. */
+		if ((level == 1 && e.v & PTE_BORROWED) || mark(a, pte_page(e), 0) > 1)
 			continue;
 		if (level > 1)
 			mark_table(a, pte_page(e), level - 1, va);

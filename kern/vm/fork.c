@@ -79,24 +79,31 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from-
 	return true;
 }
 
-/* One of a directory's entries gets an owner more.  False: an empty table, which nobody inherits. */
-static ALWAYS_INLINE bool share_entry(pte_t e)
+static ALWAYS_INLINE bool share_block(struct page *head)
 {
-	struct page *pg = pte_page(e);
-
-	if (pte_huge(e)) {
-		if (unlikely(!block_try_get(pg)))
-			block_get(pg);
-		return true;
-	}
-	if (!pg->used)
-		return false;
-	page_get(pg);
+	if (unlikely(!block_try_get(head)))
+		block_get(head);
 	return true;
 }
 
+/* One of a directory's entries gets an owner more.  False: an empty table, which nobody inherits. */
+static ALWAYS_INLINE bool share_entry(pte_t e, bool huge_first)
+{
+	struct page *pg = pte_page(e);
+
+	if (huge_first && likely(pte_huge(e)))
+		return share_block(pg);
+	if (likely(!(e.v & (PTE_HUGE | PTE_BORROWED)))) {
+		if (unlikely(!pg->used))
+			return false;
+		page_get(pg);
+		return true;
+	}
+	return pte_huge(e) ? share_block(pg) : true;	/* BORROWED: the child holds the image too */
+}
+
 /* All entries of a directory: the common case, in one tight loop.  How many. */
-static NOINLINE u32 share_all(struct page *pd, struct page *kid)
+static ALWAYS_INLINE u32 share_each(struct page *pd, struct page *kid, bool huge_first)
 {
 	pte_t *mine = table_entries(pd), *its = table_entries(kid);
 	u32 left = pd->used, n = 0;
@@ -105,7 +112,7 @@ static NOINLINE u32 share_all(struct page *pd, struct page *kid)
 		at = table_seek(pd, at);
 		pte_t e = { at->v & ~PTE_WRITE };
 
-		if (!share_entry(e))
+		if (!share_entry(e, huge_first))
 			continue;
 		WRITE_ONCE(at->v, e.v);
 		WRITE_ONCE(its[at - mine].v, e.v);
@@ -114,6 +121,9 @@ static NOINLINE u32 share_all(struct page *pd, struct page *kid)
 	kid->index = pd->index;
 	return n;
 }
+
+static NOINLINE u32 share_all(struct page *pd, struct page *kid) { return share_each(pd, kid, false); }
+static NOINLINE u32 share_all_huge(struct page *pd, struct page *kid) { return share_each(pd, kid, true); }
 
 /* Those that the child inherits whole. */
 static u32 share_some(struct aspace *from, struct page *pd, struct page *kid, u64 base) MUST_HOLD(&from->lock)
@@ -124,7 +134,7 @@ static u32 share_some(struct aspace *from, struct page *pd, struct page *kid, u6
 	for (u32 i = 0; (i = pgtable_next_live(pd, i)) < TABLE_ENTRIES; i++) {
 		pte_t e = { mine[i].v & ~PTE_WRITE };
 
-		if (!leaf_inherited_whole(from, base + i * HUGE_SIZE) || !share_entry(e))
+		if (!leaf_inherited_whole(from, base + i * HUGE_SIZE) || !share_entry(e, false))
 			continue;
 		if (pte_huge(e))
 			leaf_count(kid)->n[pte_kind(e)]++;
@@ -143,7 +153,8 @@ static int share_directory(struct aspace *from, struct page *pd, struct aspace *
 {
 	GUARD_SPIN(&from->pgt_lock);
 	spin_lock_nested(&to->pgt_lock);
-	u32 n = likely(!from->nofork) ? share_all(pd, kid) : share_some(from, pd, kid, base);
+	u32 n = unlikely(from->nofork) ? share_some(from, pd, kid, base) :
+		unlikely(mostly_huge(pd)) ? share_all_huge(pd, kid) : share_all(pd, kid);
 
 	kid->private = pd->private;
 	kid->used += n;
@@ -266,7 +277,7 @@ static int fork_tables(struct aspace *from, struct aspace *to) MUST_HOLD(&from->
 
 /*
  * The leaf of va in the child becomes its own, the parent's is OWNED again: what the first write on either side would
- * do.  Both pgt_locks held; *table is taken if it is needed.  False: there is nothing at va, or a third space shares it.
+ * do.  Both pgt_locks held; *table is taken if it is needed.  False: there is nothing at va, or somebody else has the leaf.
  */
 static bool part_leaves(pte_t *mine, pte_t *its, struct page **table)
 {
@@ -276,7 +287,7 @@ static bool part_leaves(pte_t *mine, pte_t *its, struct page **table)
 
 	if (leaf != pte_page(*its))
 		return true;				/* an address before this one parted them */
-	if (page_refs(leaf) != 2 || !*table)
+	if (page_refs(leaf) != 2 || mine->v & PTE_BORROWED || !*table)
 		return false;
 	leaf_copy(leaf, *table);
 	pgtable_link_leaf(its, MOVE(*table));

@@ -8,8 +8,8 @@
  *
  * I1  An entry with PTE_BORROWED is only in tables of spaces that hold the image
  *     (as->images), and in the image's own.  It owns no reference: the image owns
- *     its frames, one reference for each entry, two on a template, so that
- *     nobody can take himself for a template's sole owner.
+ *     its frames, one reference for each entry, two on a template and on a leaf
+ *     table that it lends, so that nobody can take himself for the sole owner.
  * I2  A BORROWED entry never has W.  A write copies the page as any private
  *     write does; the image's frames never change but through the file.
  * I3  Areas are linked to the object before entries are, and the generation is

@@ -27,8 +27,10 @@ struct image_area {
 struct image_table {
 	u64 base;
 	pte_t huge;				/* of a block that the image owns; master is NULL */
-	struct page *master;			/* never changed but by rmap; plugged in itself if shared, else copied */
+	struct page *master;			/* never changed but by rmap; lent to every space if shared, else copied */
 	bool shared;				/* no writable area here */
+	u32 run;				/* shared tables from this one on without a gap, in one directory; 0: not shared */
+	u64 run_rss;				/* leaf_rss() of these as they were built */
 	u32 nready;				/* image_lock */
 	struct page *ready[IMAGE_READY];	/* image_lock */
 };
@@ -41,6 +43,7 @@ struct image_body {
 	u32 nareas, ntables;
 	bool copied;				/* some frames are copies (inv. I4) */
 	struct image_table *tables;
+	pte_t *lent;				/* for each table, if it is shared: its directory entry, BORROWED (inv. T5) */
 	struct image_area areas[];
 };
 

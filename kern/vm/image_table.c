@@ -2,8 +2,9 @@
  * Exec images: leaf tables made ready.
  *
  * An image that goes where its headers say has a master for each 2 MiB that it
- * has pages in.  Where no area can be written, the master itself is plugged into
- * every space, SHARED as after fork.  Elsewhere nearly every program writes at
+ * has pages in.  Where no area can be written, the master itself is lent to every
+ * space: a directory entry that owns nothing (inv. T5), so that a large program
+ * costs a store per 2 MiB.  Elsewhere nearly every program writes at
  * once (.data, .bss), so each space gets a table of its own: one that another
  * space left behind, or a copy of the master.  Such a READY table notes which
  * groups of entries change (leaf_touch); when its space is torn down with no
@@ -68,6 +69,29 @@ static u64 next_base(const struct image_body *b, u64 base)
 	return base;
 }
 
+/* Inv. T1, T5. */
+static pte_t lend(struct page *master)
+{
+	page_get(master);
+	return pte_make(page_to_pfn(master), PTE_PRESENT | PTE_USER | PTE_ACCESSED | PTE_BORROWED);
+}
+
+static void note_runs(struct image_body *b)
+{
+	for (u32 i = b->ntables; i--;) {
+		struct image_table *t = &b->tables[i], *next = t + 1;
+
+		if (!t->shared)
+			continue;
+		t->run = 1;
+		t->run_rss = leaf_rss(t->master);
+		if (i + 1 < b->ntables && next->run && next->base == t->base + HUGE_SIZE && mmu_index(next->base, 1)) {
+			t->run += next->run;
+			t->run_rss += next->run_rss;
+		}
+	}
+}
+
 bool image_tables_build(struct image_body *b)
 {
 	u64 first = ALIGN_DOWN(b->start, HUGE_SIZE);
@@ -75,8 +99,11 @@ bool image_tables_build(struct image_body *b)
 
 	for (u64 base = next_base(b, first); base < b->end; base = next_base(b, base + HUGE_SIZE))
 		n++;
-	b->tables = n ? kzalloc(n * sizeof(*b->tables)) : NULL;
-	if (n && !b->tables)
+	if (!n)
+		return true;
+	b->tables = kzalloc(n * sizeof(*b->tables));
+	b->lent = kzalloc(n * sizeof(*b->lent));
+	if (!b->tables || !b->lent)
 		return false;
 	for (u64 base = next_base(b, first); base < b->end; base = next_base(b, base + HUGE_SIZE)) {
 		struct image_table *t = &b->tables[b->ntables];
@@ -94,7 +121,10 @@ bool image_tables_build(struct image_body *b)
 		b->ntables++;
 		for (u32 i = 0; i < b->nareas; i++)
 			master_fill(t->master, &b->areas[i], base);
+		if (t->shared)
+			b->lent[t - b->tables] = lend(t->master);
 	}
+	note_runs(b);
 	return true;
 }
 
@@ -105,12 +135,15 @@ void image_tables_free(struct image_body *b)
 
 		while (t->nready)
 			pgtable_leaf_drop(t->ready[--t->nready]);
+		if (pte_live(b->lent[i]))
+			pgtable_leaf_drop(t->master);
 		if (pte_live(t->huge))
 			block_put(pte_page(t->huge));
 		else
 			pgtable_leaf_drop(t->master);
 	}
 	kfree(b->tables);
+	kfree(b->lent);
 }
 
 /* --- into a space ---------------------------------------------------------- */
@@ -142,52 +175,78 @@ static struct page *ready_table(struct image_table *t)
 	return leaf;
 }
 
-/* Where no leaf is; upper tables are made.  -ENOMEM, -EEXIST: leaf is still the caller's. */
-static int plug(struct aspace *as, u64 va, struct page *leaf, bool shared)
+static void count_in(struct aspace *as, u64 rss, u32 tables)
 {
-	struct page *t = pfn_to_page(as->root), *spare[2];
-	pte_t *slot = NULL;
-	u32 n = 0;
-
-	while (n < ARRAY_LEN(spare) && (spare[n] = pgtable_table_alloc()))
-		n++;
-	spin_lock(&as->pgt_lock);
-	for (u32 level = 3; t; level--) {
-		slot = &table_entries(t)[mmu_index(va, level)];
-		if (level == 1)
-			break;
-		if (!pte_live(*slot) && n)
-			pgtable_link(as, t, slot, spare[--n]);
-		t = pte_live(*slot) ? pte_page(*slot) : NULL;
-	}
-	bool room = t && !pte_live(*slot);
-
-	if (room) {
-		pgtable_link(as, t, slot, leaf);
-		if (shared)
-			WRITE_ONCE(slot->v, slot->v & ~PTE_WRITE);	/* inv. T1 */
-		as->rss += leaf_rss(leaf);
-		as->peak_rss = MAX(as->peak_rss, as->rss);
-	}
-	spin_unlock(&as->pgt_lock);
-	while (n)
-		pgtable_table_free(spare[--n]);
-	return room ? 0 : t ? -EEXIST : -ENOMEM;
+	tables_add(as, tables);
+	as->rss += rss;
+	as->peak_rss = MAX(as->peak_rss, as->rss);
 }
 
+/* The run that starts with b's table t, its first slot in the directory pd. */
+static void plug_run(struct aspace *as, struct page *pd, pte_t *slot, const struct image_body *b, const struct image_table *t)
+{
+	u32 first = mmu_index(t->base, 1);
+	u64 groups = groups_touching(first, first + t->run);
+
+	if (table_groups(pd) & groups)
+		return;
+	memcpy(slot, &b->lent[t - b->tables], t->run * sizeof(*slot));
+	pd->private |= groups;
+	pd->used += t->run;
+	count_in(as, t->run_rss, t->run);
+}
+
+/* Nobody uses as any more: what is left of a run as it was plugged in goes at once. */
+static void unplug_run(struct aspace *as, const struct image_body *b, const struct image_table *t)
+{
+	struct page *pd;
+	pte_t *slot = pgtable_dir_slot(as, t->base, &pd);
+	u64 bytes = t->run * sizeof(*slot);
+
+	if (!slot || memcmp(slot, &b->lent[t - b->tables], bytes))
+		return;
+	memset(slot, 0, bytes);
+	pd->used -= t->run;
+}
+
+static void plug_ready(struct aspace *as, struct image_table *t)
+{
+	struct page *leaf = ready_table(t), *pd;
+	pte_t *slot;
+
+	if (!leaf)
+		return;
+	if (!pgtable_dir_for_write(as, t->base, &pd, &slot)) {
+		if (!pte_live(*slot)) {
+			pgtable_link(as, pd, slot, leaf);
+			count_in(as, leaf_rss(leaf), 0);
+			leaf = NULL;
+		}
+		spin_unlock(&as->pgt_lock);
+	}
+	if (leaf)
+		pgtable_leaf_drop(leaf);
+}
+
+/* What finds no memory, or a table in its place, comes by faults. */
 void image_tables_plug(struct image_body *b, struct aspace *as)
 {
-	for (u32 i = 0; i < b->ntables; i++) {
-		struct image_table *t = &b->tables[i];
-		struct page *leaf;
+	struct image_table *t = b->tables, *end = t + b->ntables;
+	struct page *pd;
+	pte_t *slot;
 
+	while (t < end) {
 		if (pte_live(t->huge)) {
-			image_huge_plug(t, as);
-			continue;
+			image_huge_plug(t++, as);
+		} else if (!t->shared) {
+			plug_ready(as, t++);
+		} else {
+			if (pgtable_dir_for_write(as, t->base, &pd, &slot))
+				return;
+			plug_run(as, pd, slot, b, t);
+			spin_unlock(&as->pgt_lock);
+			t += t->run;
 		}
-		leaf = t->shared ? page_get(t->master) : ready_table(t);
-		if (leaf && plug(as, t->base, leaf, t->shared))
-			pgtable_leaf_drop(leaf);
 	}
 }
 
@@ -325,29 +384,35 @@ static void undo(const struct image_body *b, const struct image_table *t, struct
 				kept += undo_four(b, t, leaf, i, room - kept);
 }
 
+static void take_back(struct vm_image *im, struct image_table *t, struct aspace *as)
+{
+	u32 waiting = READ_ONCE(t->nready);
+	struct page *leaf;
+
+	if (!READ_ONCE(im->obj) || waiting == IMAGE_READY)
+		return;
+	leaf = unplug_ready(as, t->base);
+	if (!leaf)
+		return;
+	/* Where many wait already (children of a shell that execute other programs), pages are not worth filling. */
+	undo(im->body, t, leaf, waiting < IMAGE_WARM ? IMAGE_KEPT : 0);
+	spin_lock(&image_lock);
+	if (im->obj && t->nready < IMAGE_READY)
+		t->ready[t->nready++] = MOVE(leaf);
+	spin_unlock(&image_lock);
+	if (leaf)
+		pgtable_leaf_drop(leaf);
+}
+
 void image_tables_take_back(struct vm_image *im, struct aspace *as)
 {
 	struct image_body *b = im->body;
 
-	for (u32 i = 0; i < b->ntables; i++) {
-		struct image_table *t = &b->tables[i];
-		u32 waiting = READ_ONCE(t->nready);
-		struct page *leaf;
-
-		if (t->shared || pte_live(t->huge) || !READ_ONCE(im->obj) || waiting == IMAGE_READY)
-			continue;
-		leaf = unplug_ready(as, t->base);
-		if (!leaf)
-			continue;
-		/* Where many wait already (children of a shell that execute other programs), pages are not worth filling. */
-		undo(b, t, leaf, waiting < IMAGE_WARM ? IMAGE_KEPT : 0);
-		spin_lock(&image_lock);
-		if (im->obj && t->nready < IMAGE_READY)
-			t->ready[t->nready++] = MOVE(leaf);
-		spin_unlock(&image_lock);
-		if (leaf)
-			pgtable_leaf_drop(leaf);
-	}
+	for (struct image_table *t = b->tables, *end = t + b->ntables; t < end; t += t->run ?: 1)
+		if (t->run)
+			unplug_run(as, b, t);
+		else if (!pte_live(t->huge))
+			take_back(im, t, as);
 }
 
 void image_table_owned(const struct image_table *t, void (*fn)(struct page *pg, u32 refs, void *arg), void *arg)

@@ -20,6 +20,9 @@
  * T4  A table is dropped only after every CPU of its space has flushed: a stale
  *     directory entry in a paging-structure cache would show another space's
  *     later entries.
+ * T5  A directory entry with PTE_BORROWED is no user of its leaf, an exec image's
+ *     master (image.c, inv. I1).  The image alone has two references on it, so
+ *     that it is SHARED for whoever asks, and outlives the entry.
  *
  * Locks: as->pgt_lock, then the share lock.  A leaf's count goes from 1 to 2
  * under the pgt_lock of its only user, so refs == 1 is stable under it.
@@ -303,12 +306,13 @@ void leaf_copy(struct page *old, struct page *t)
 
 static void pgtable_unshare(struct aspace *as, u64 va, pte_t *dir, struct page *t)
 {
-	struct page *old = pte_page(*dir);
+	pte_t was = *dir;
 
-	leaf_copy(old, t);
+	leaf_copy(pte_page(was), t);
 	pgtable_link_leaf(dir, t);
 	tlb_flush(as, va, va + PAGE_SIZE);	/* inv. T4: one invlpg empties the paging-structure caches */
-	pgtable_leaf_drop(old);
+	if (!(was.v & PTE_BORROWED))
+		pgtable_leaf_drop(pte_page(was));
 }
 
 /* va's directory, or NULL when the stock ran out. */
@@ -418,7 +422,7 @@ bool pgtable_detach_leaf(struct gather *g, u64 va)
 {
 	struct aspace *as = g->as;
 	struct page *path[4];
-	bool full = false;
+	bool full = false, borrowed = false;
 	u32 level;
 
 	path[3] = pfn_to_page(as->root);
@@ -434,11 +438,15 @@ bool pgtable_detach_leaf(struct gather *g, u64 va)
 	} else {
 		path[0] = pte_page(*dir);
 		as->rss -= MIN(leaf_rss(path[0]), as->rss);
+		borrowed = dir->v & PTE_BORROWED;
 	}
 	for (; level <= 3; level++) {
 		WRITE_ONCE(table_entries(path[level])[mmu_index(va, level)].v, 0);
 		tables_add(as, -1);
-		full |= gather_table(g, va, path[level - 1]);
+		if (level > 1 || !borrowed)
+			full |= gather_table(g, va, path[level - 1]);
+		else
+			gather_range(g, huge_base(va), huge_base(va) + HUGE_SIZE);
 		if (--path[level]->used)
 			break;
 	}
@@ -471,7 +479,8 @@ void pgtable_leaf_drop(struct page *leaf)
 	pgtable_table_free(leaf);
 }
 
-static void directory_empty(struct page *pd)
+/* huge_first: that is what most of them are. */
+static ALWAYS_INLINE void entries_drop(struct page *pd, bool huge_first)
 {
 	pte_t *at = table_entries(pd);
 
@@ -479,12 +488,24 @@ static void directory_empty(struct page *pd)
 		at = table_seek(pd, at);
 		struct page *pg = pte_page(*at);
 
-		if (pte_huge(*at))
+		if (huge_first && likely(pte_huge(*at)))
 			block_put(pg);
-		else
+		else if (likely(!(at->v & (PTE_HUGE | PTE_BORROWED))))
 			pgtable_leaf_drop(pg);
+		else if (pte_huge(*at))
+			block_put(pg);
 		at->v = 0;
 	}
+}
+
+static NOINLINE void directory_empty_huge(struct page *pd) { entries_drop(pd, true); }
+
+static void directory_empty(struct page *pd)
+{
+	if (unlikely(mostly_huge(pd)))
+		directory_empty_huge(pd);
+	else
+		entries_drop(pd, false);
 }
 
 /* All that hangs below t, of a level above the directories, goes. */

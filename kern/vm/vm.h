@@ -29,7 +29,7 @@
  * kind ZERO is the shared zero frame and owns no reference.
  */
 #define PTE_SHARED	PTE_SOFT0	/* of a shared mapping: keeps its W when the table is unshared */
-#define PTE_BORROWED	PTE_SOFT3	/* of an exec image's frame, which the image owns: the entry has no reference (image.c, inv. I1) */
+#define PTE_BORROWED	PTE_SOFT3	/* of an exec image's frame or table, which the image owns: the entry has no reference (image.c, inv. I1) */
 #define PTE_KIND_SHIFT	10
 #define PTE_KIND(k)	((u64)(k) << PTE_KIND_SHIFT)
 enum pte_kind { KIND_ANON, KIND_FILE, KIND_SHMEM, KIND_ZERO, KINDS };
@@ -67,6 +67,8 @@ static inline u32 huge_entries(struct page *pd)
 
 	return (u32)c->n[KIND_ANON] + c->n[KIND_FILE] + c->n[KIND_SHMEM];
 }
+/* Which of two loops is for pd's entries. */
+static inline bool mostly_huge(struct page *pd) { return huge_entries(pd) > pd->used / 2; }
 static inline u64 table_groups(const struct page *t) { return t->private; }
 static inline u32 group_first(u64 groups) { return (u32)__builtin_ctzll(groups) * TABLE_GROUP; }
 /* Summary bits of the groups that have an entry in [first, end), or only such (inside). */
@@ -150,7 +152,7 @@ pte_t pgtable_entry(struct aspace *as, u64 va);			/* a 4 KiB entry in any case; 
  * is split.  May sleep before it locks.  -ENOMEM: not locked.
  */
 MUST_USE int pgtable_leaf_for_write(struct aspace *as, u64 va, struct page **leaf) TRY_ACQUIRES(0, &as->pgt_lock);
-/* As pgtable_leaf_for_write, for a 2 MiB entry at base: the directory and the slot in it, empty or not. */
+/* As pgtable_leaf_for_write, for a 2 MiB entry or a ready table at base: the directory and the slot in it, empty or not. */
 MUST_USE int pgtable_dir_for_write(struct aspace *as, u64 base, struct page **pd, pte_t **slot) TRY_ACQUIRES(0, &as->pgt_lock);
 pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 level);	/* as pgtable_next_dir, of any level above the leaves */
 /*

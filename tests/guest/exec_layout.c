@@ -3,6 +3,8 @@
  * segments, random places.  And, for tests/boot, what an exec costs.
  */
 #include "exec_prog.h"
+#include "ptrace.h"
+#include <sys/mman.h>
 
 static void text_and_data_in_one_table(void)
 {
@@ -137,6 +139,78 @@ static void one_page_of_8_mib_poked(void)
 	tap_eq(run("./large"), 7);
 }
 
+/* One system call of a stopped program made by put_prog(). */
+static long call(pid_t kid, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	struct user_regs_struct r = pt_regs(kid);
+
+	r.rip = BASE + CODE + (uint64_t)(payload_syscall - payload);
+	r.rax = (uint64_t)nr;
+	r.orig_rax = ~0ull;
+	r.rdi = a;
+	r.rsi = b;
+	r.rdx = c;
+	r.r10 = d;
+	r.r8 = e;
+	tap_must(pt(PTRACE_SETREGS, kid, 0, (unsigned long)&r));
+	pt_go(kid, PTRACE_SINGLESTEP);
+	pt_want(kid, SIGTRAP);
+	return (long)pt_regs(kid).rax;
+}
+
+/* The byte at va in a process; -1: nothing there. */
+static int byte_at(pid_t kid, uint64_t va)
+{
+	char path[32];
+	unsigned char byte;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", kid);
+	int fd = tap_must(open(path, O_RDONLY));
+	int got = pread(fd, &byte, 1, va) == 1 ? byte : -1;
+
+	close(fd);
+	return got;
+}
+
+/* What a program does to 2 MiB pieces of its text, and a child of its does, is seen by nobody else. */
+static void pieces_of_8_mib_changed(void)
+{
+	const uint64_t two = 2 * MIB, page = BASE + two + 0x5000, away = 0x700000000000;
+	struct prog p = large();
+
+	make_prog("large", &p, 255);
+	for (int i = 0; i < 3; i++) {
+		pid_t kid = start_waiting("large"), other = start_waiting("large");
+
+		tap_must(pt(PTRACE_ATTACH, kid, 0, 0));
+		pt_want(kid, SIGSTOP);
+		pid_t child = (pid_t)tap_must(call(kid, SYS_fork, 0, 0, 0, 0, 0));
+
+		tap_eq(call(kid, SYS_mprotect, page, 0x1000, PROT_READ | PROT_WRITE, 0, 0), 0);
+		tap_need(call(kid, SYS_getcwd, page, 0x1000, 0, 0, 0) > 1);
+		tap_eq(call(kid, SYS_munmap, BASE + two * 2, two, 0, 0, 0), 0);
+		tap_eq(call(kid, SYS_mremap, BASE + two * 3, two, two, MREMAP_MAYMOVE | MREMAP_FIXED, away), (long)away);
+		for (int k = 0; k < 3; k++) {
+			pid_t who = (pid_t[]){ kid, child, other }[k];
+			bool mine = who == kid;
+
+			tap_eq(byte_at(who, page), mine ? '/' : 'T');
+			tap_eq(byte_at(who, page + 0x1000), 'T');
+			tap_eq(byte_at(who, BASE + two * 2 + 0x1000), mine ? -1 : 'T');
+			tap_eq(byte_at(who, BASE + two * 3 + 0x1000), mine ? -1 : 'T');
+			tap_eq(byte_at(who, away + 0x1000), mine ? 'T' : -1);
+		}
+		kill(child, SIGKILL);
+		kill(i & 1 ? kid : other, SIGKILL);
+		tap_killed(i & 1 ? kid : other, SIGKILL);
+		kill(i & 1 ? other : kid, SIGKILL);
+		tap_killed(i & 1 ? other : kid, SIGKILL);
+	}
+	tap_need(unlink("large") == 0);
+	make_prog("large", &p, 7);
+	tap_eq(run("./large"), 7);
+}
+
 /* "huge": kB of the large program that 2 MiB entries map, for tests/boot. */
 static int huge_main(void)
 {
@@ -240,6 +314,7 @@ static int cost_main(bool after_vfork)
 static const struct tap_case cases[] = {
 	CASE(text_and_data_in_one_table), CASE(position_independent), CASE(two_segments_in_one_page),
 	CASE(gaps_and_far_segments), CASE(zeroed_memory_over_borders), CASE(segments_of_8_mib), CASE(one_page_of_8_mib_poked),
+	CASE(pieces_of_8_mib_changed),
 };
 
 int main(int argc, char **argv)

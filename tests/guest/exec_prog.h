@@ -21,7 +21,7 @@ struct check {
 	uint32_t stride;
 };
 
-extern char payload[], payload_end[], first[], first_end[];
+extern char payload[], payload_syscall[], payload_end[], first[], first_end[];
 __asm__(".pushsection .text\n"
 	"payload:\n"
 	"	xor	%r12d, %r12d\n"
@@ -52,6 +52,7 @@ __asm__(".pushsection .text\n"
 	"	cmp	$255, %edi\n"
 	"	jne	6f\n"
 	"	mov	$34, %eax\n"			/* pause */
+	"payload_syscall:\n"
 	"	syscall\n"
 	"	jmp	5b\n"
 	"6:	mov	$60, %eax\n"

@@ -98,9 +98,13 @@ static const char *audit_entry(struct aspace *as, struct area *a, u64 va, pte_t 
 static const char *audit_leaf(struct aspace *as, u64 base, pte_t dir, u64 *rss)
 {
 	struct page *leaf = pte_page(dir);
-	bool first = own(leaf);
-	const char *err = first ? audit_leaf_itself(leaf, base) : NULL;
 	struct area *a = NULL;
+	const char *err = NULL;
+
+	if (dir.v & PTE_BORROWED)
+		err = audit_borrowed_table(as, base, dir);
+	else if (own(leaf))
+		err = audit_leaf_itself(leaf, base);
 
 	if (err)
 		return err;

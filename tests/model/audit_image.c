@@ -59,7 +59,7 @@ static const char *audit_ready(const struct image_table *t, struct page *leaf)
 	return audit_leaf_itself(leaf, t->base);
 }
 
-static const char *audit_table(const struct image_table *t)
+static const char *audit_table(const struct image_table *t, pte_t lent)
 {
 	const char *err;
 
@@ -70,13 +70,14 @@ static const char *audit_table(const struct image_table *t)
 			(void)own(head + i);
 		return NULL;
 	}
-	if (own(t->master)) {
-		err = audit_leaf_itself(t->master, t->base);
-		if (err)
-			return err;
-	}
-	if (!t->shared && page_refs(t->master) != 1)
-		FAIL("master for %#lx is in use", t->base);
+	(void)own(t->master);
+	err = audit_leaf_itself(t->master, t->base);
+	if (err)
+		return err;
+	if (t->shared)
+		(void)own(t->master);			/* inv. T5 */
+	if (pte_live(lent) != t->shared || (t->shared && (pte_page(lent) != t->master || pte_writable(lent))))
+		FAIL("master for %#lx: shared and lent differ", t->base);
 	for (u32 i = 0; i < t->nready; i++) {
 		err = audit_ready(t, t->ready[i]);
 		if (err)
@@ -97,7 +98,7 @@ static const char *audit_body(const struct image_body *b)
 				(void)own(pte_page(e));
 		}
 	for (u32 i = 0; i < b->ntables; i++) {
-		const char *err = audit_table(&b->tables[i]);
+		const char *err = audit_table(&b->tables[i], b->lent[i]);
 
 		if (err)
 			return err;
@@ -136,6 +137,18 @@ static bool body_has(const struct image_body *b, u64 va, const struct page *pg)
 			if (area_has_at(&b->areas[i], k, pg))
 				return true;
 	return false;
+}
+
+const char *audit_borrowed_table(struct aspace *as, u64 base, pte_t dir)
+{
+	for (u32 i = 0; i < ARRAY_LEN(as->images); i++) {
+		const struct vm_image *im = as->images[i].image;
+
+		for (u32 k = 0; im && k < im->body->ntables; k++)
+			if (im->body->tables[k].base == base && im->body->lent[k].v == dir.v)
+				return NULL;
+	}
+	FAIL("%#lx: a table of an exec image that the space does not hold, or elsewhere", base);
 }
 
 const char *audit_borrowed(struct aspace *as, u64 va, pte_t e, bool *copied)
