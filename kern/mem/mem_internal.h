@@ -26,6 +26,29 @@ struct zone {
 };
 extern struct zone mem_zone;
 
+/* Frames the zone can still give, its zeroed pool included. */
+static inline u64 zone_avail(void)
+{
+	return READ_ONCE(mem_zone.buddy.nfree) + READ_ONCE(mem_zone.deferred) + READ_ONCE(mem_zone.zeroed);
+}
+
+#define CACHE_MAX   255u			/* a struct hot is 2 KiB */
+#define CACHE_ZERO  16u
+
+/* Free frames of one group (buddy.h), or that were used for it last. */
+struct hot {
+	u64 n;
+	struct page *page[CACHE_MAX];
+};
+
+/* A CPU's free frames; its own, with interrupts off. */
+struct page_cache {
+	struct hot hot[GROUP_ISOLATED];
+	u32 nzero;
+	struct page *zero[CACHE_ZERO];		/* for the MOVABLE group */
+};
+DECLARE_PER_CPU(struct page_cache, page_cache);
+
 #define FRAMES_CHUNK_SHIFT 13u			/* 32 MiB: the unit in which struct pages are initialised */
 #define FRAMES_CHUNK	   (1ul << FRAMES_CHUNK_SHIFT)
 

@@ -22,24 +22,10 @@
 #include <mem/compact.h>
 #include "mem_internal.h"
 
-#define CACHE_MAX   255u			/* a struct hot is 2 KiB */
-#define CACHE_ZERO  16u
 #define CACHE_BATCH 16u
 #define CACHE_DRAIN 64u			/* at most, with the zone's lock held */
 
-/* Free frames of one group (buddy.h), or that were used for it last. */
-struct hot {
-	u64 n;
-	struct page *page[CACHE_MAX];
-};
-
-struct page_cache {
-	struct hot hot[GROUP_ISOLATED];
-	u32 nzero;
-	struct page *zero[CACHE_ZERO];		/* for the MOVABLE group */
-};
-
-static DEFINE_PER_CPU(struct page_cache, page_cache);
+DEFINE_PER_CPU(struct page_cache, page_cache);
 DEFINE_PER_CPU(i64, page_use_count[PAGE_USES]);
 struct zone mem_zone;
 
@@ -57,12 +43,6 @@ void page_zone_init(void)
 	mem_zone.low = mem_zone.min * 2 + CACHE_BATCH;
 	mem_zone.zero_target = MIN(total / 64, 2048ul);
 	mem_zone.cache_high = (u32)MIN(MAX(total / 512, 2 * CACHE_BATCH), CACHE_MAX);
-}
-
-/* Frames the zone can still give, its zeroed pool included. */
-static inline u64 zone_avail(void)
-{
-	return READ_ONCE(mem_zone.buddy.nfree) + READ_ONCE(mem_zone.deferred) + READ_ONCE(mem_zone.zeroed);
 }
 
 static u64 zone_floor(u32 flags)
@@ -190,7 +170,7 @@ static NOINLINE bool cache_refill(struct hot *hot, enum buddy_group group, u32 f
 	u32 order;
 
 	while (room && (pg = zone_take_some(31 - (u32)__builtin_clz(room), group, &order)) != NULL) {
-		for (u32 i = 0; i < 1u << order; i++)
+		for (u32 i = 1u << order; i--;)		/* what is taken together lies together */
 			cache_push(hot, pg + i);
 		room -= 1u << order;
 	}
@@ -341,11 +321,26 @@ static NOINLINE struct page *page_alloc_any(u32 order, enum page_use use, u32 fl
 	return page_ready(pg, order, use);
 }
 
+static NOINLINE struct page *page_alloc_zero(enum page_use use, u32 flags)
+{
+	bool pool = READ_ONCE(mem_zone.zeroed) || READ_ONCE(this_cpu_ptr(&page_cache)->nzero);	/* a hint */
+	struct page *pg;
+
+	if (pool && buddy_group_for(use) == GROUP_MOVABLE)
+		return page_alloc_any(0, use, flags);
+	pg = page_alloc(0, use, flags & ~ALLOC_ZERO);
+	if (likely(pg))
+		page_zero(pg, 0);
+	return pg;
+}
+
 /* A hit in the per-CPU cache calls nothing, so that it saves no registers. */
 struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 {
-	if (order || flags & ALLOC_ZERO)
+	if (order)
 		return page_alloc_any(order, use, flags);
+	if (flags & ALLOC_ZERO)
+		return page_alloc_zero(use, flags);
 	u64 irq = irq_save();
 	struct hot *hot = &this_cpu_ptr(&page_cache)->hot[buddy_group_for(use)];
 	struct page *pg = likely(hot->n) ? hot->page[--hot->n] : NULL;
@@ -355,6 +350,27 @@ struct page *page_alloc(u32 order, enum page_use use, u32 flags)
 		return page_alloc_any(order, use, flags);
 	page_poison_check(pg, 0);
 	return page_ready(pg, 0, use);
+}
+
+u32 page_alloc_run(enum page_use use, u32 flags, struct page **out, u32 max)
+{
+	u64 irq = irq_save();
+	struct hot *hot = &this_cpu_ptr(&page_cache)->hot[buddy_group_for(use)];
+	u32 n = (u32)MIN(hot->n, max);
+
+	hot->n -= n;
+	for (u32 i = 0; i < n; i++)
+		out[i] = hot->page[hot->n + n - 1 - i];
+	irq_restore(irq);
+	for (u32 i = 0; i < n; i++) {
+		page_poison_check(out[i], 0);
+		page_ready(out[i], 0, use);
+	}
+	if (!n && max) {
+		out[0] = page_alloc(0, use, flags);
+		n = out[0] != NULL;
+	}
+	return n;
 }
 
 static NOINLINE void hot_drain_push(struct hot *hot, struct page *pg, u64 irq)
@@ -394,6 +410,28 @@ void page_put_last(struct page *pg)
 		return;
 	}
 	cache_push(hot, pg);
+	irq_restore(irq);
+}
+
+/* From the last to the first, so that they are given out in this order again. */
+void page_put_run(struct page **pages, u32 n)
+{
+	u64 irq = irq_save();
+	struct page_cache *pc = this_cpu_ptr(&page_cache);
+
+	while (n--) {
+		struct page *pg = pages[n];
+		struct hot *hot = &pc->hot[buddy_group_for(pg->use)];
+
+		if (!atomic_dec_is_zero(&pg->refs))
+			continue;
+		if (unlikely(pg->order || hot->n >= mem_zone.cache_high)) {
+			page_put_last(pg);
+			continue;
+		}
+		page_retire(pg, 0);
+		cache_push(hot, pg);
+	}
 	irq_restore(irq);
 }
 
@@ -536,58 +574,4 @@ u32 mem_compact_end(void)
 {
 	GUARD_IRQ(&mem_zone.lock);
 	return compact_release(&mem_zone.compact, &mem_zone.buddy);
-}
-
-/* ---- statistics ---- */
-
-static u64 use_total(enum page_use use)
-{
-	i64 n = 0;
-
-	for_each_cpu(c)
-		n += READ_ONCE((*per_cpu_ptr(&page_use_count, c))[use]);
-	return n > 0 ? (u64)n : 0;
-}
-
-static u64 cached_total(void)
-{
-	u64 n = 0;
-
-	for_each_cpu(c) {
-		struct page_cache *pc = per_cpu_ptr(&page_cache, c);
-
-		n += READ_ONCE(pc->nzero);
-		for (u32 g = 0; g < GROUP_ISOLATED; g++)
-			n += READ_ONCE(pc->hot[g].n);
-	}
-	return n;
-}
-
-u64 mem_free_pages(void)
-{
-	return zone_avail() + cached_total();
-}
-
-void mem_stats(struct mem_stats *out)
-{
-	*out = (struct mem_stats){
-		.total = mem_total_pages(),
-		.free = mem_free_pages(),
-		.cached_free = cached_total() + READ_ONCE(mem_zone.zeroed),
-		.slab = use_total(PAGE_SLAB),
-		.kernel_stack = use_total(PAGE_KSTACK),
-		.tables = use_total(PAGE_TABLE),
-		.anon = use_total(PAGE_ANON),
-		.file = use_total(PAGE_FILE),
-		.image = use_total(PAGE_IMAGE),
-		.kernel = use_total(PAGE_KERNEL),
-		.vmalloc = (u64)atomic64_read(&mem_counters.vmalloc_pages),
-		.reclaimed = (u64)atomic64_read(&mem_counters.reclaimed),
-		.reclaim_runs = (u64)atomic64_read(&mem_counters.runs),
-		.drains = (u64)atomic64_read(&mem_counters.drains),
-		.alloc_failures = (u64)atomic64_read(&mem_counters.failures),
-		.zeroed_hits = (u64)atomic64_read(&mem_counters.zeroed_hits),
-	};
-	for (u32 o = 0; o <= PAGE_MAX_ORDER; o++)
-		out->free_by_order[o] = READ_ONCE(mem_zone.buddy.count[o]);
 }

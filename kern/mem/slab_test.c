@@ -1,6 +1,6 @@
 /*
  * Page allocator and slab together, over simulated RAM.
- * host-sources: kern/mem/frames.c kern/mem/page.c kern/mem/reclaim.c
+ * host-sources: kern/mem/frames.c kern/mem/page.c kern/mem/page_stat.c kern/mem/reclaim.c
  * host-sources: kern/mem/slab.c kern/mem/kmalloc.c
  */
 #include <arch/machine.h>
@@ -118,6 +118,55 @@ TEST(page, zeroed_means_zero_from_every_source)
 
 	mem_stats(&s);
 	CHECK_LT(0ul, s.zeroed_hits);
+}
+
+TEST(page, a_run_is_single_frames_and_comes_back_in_its_order)
+{
+	struct page *got[40], *again[8];
+	u64 total;
+	u32 n = 0, some;
+
+	start(200);
+	total = mem_free_pages();
+	while (n < ARRAY_LEN(got)) {
+		some = page_alloc_run(PAGE_FILE, 0, got + n, (u32)ARRAY_LEN(got) - n);
+		NEED(some);
+		for (u32 i = n; i < n + some; i++) {
+			CHECK_EQ(page_refs(got[i]), 1u);
+			CHECK_EQ(got[i]->order, 0);
+			memset(page_addr(got[i]), (int)i, PAGE_SIZE);
+		}
+		n += some;
+	}
+	for (u32 i = 0; i < n; i++)
+		CHECK_EQ(*(u8 *)page_addr(got[i]), (u8)i);
+	CHECK_EQ(mem_free_pages(), total - n);
+	page_get(got[1]);
+	page_put_run(got, 8);
+	CHECK_EQ(page_refs(got[1]), 1u);		/* somebody else's still */
+	CHECK_EQ(mem_free_pages(), total - n + 7);
+	NEED(page_alloc_run(PAGE_FILE, 0, again, 7) == 7);
+	CHECK_EQ(again[0], got[0]);
+	for (u32 i = 1; i < 7; i++)
+		CHECK_EQ(again[i], got[i + 1]);
+}
+
+TEST(page, a_run_takes_the_last_frame_and_blocks_go_in_one_piece)
+{
+	struct page *got[256], *block;
+	u32 n = 0, some;
+	u64 total;
+
+	start(64);
+	total = mem_free_pages();
+	block = page_alloc(3, PAGE_KERNEL, 0);
+	NEED(block);
+	page_put_run(&block, 1);
+	CHECK_EQ(mem_free_pages(), total);
+	while ((some = page_alloc_run(PAGE_FILE, ALLOC_ATOMIC, got, ARRAY_LEN(got))) != 0)
+		n += some;
+	CHECK_EQ(n, total);
+	CHECK_EQ(mem_free_pages(), 0ul);
 }
 
 TEST(page, split_gives_each_frame_the_heads_count)

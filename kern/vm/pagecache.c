@@ -389,8 +389,8 @@ static void put_dropped(struct vm_object *obj, u64 index, struct page **pages, u
 			pagecache_unreserve(obj, index + i - own, own);
 			own = 0;
 		}
-		page_put(pg);
 	}
+	page_put_run(pages, n);
 	pagecache_unreserve(obj, index + n - own, own);
 }
 

@@ -31,6 +31,16 @@ static u32 pages_of(u64 off, u64 len)
 	return (u32)MIN(((off & ~PAGE_MASK) + len + PAGE_SIZE - 1) >> PAGE_SHIFT, RUN);
 }
 
+/* How many pages from the first on lie one after the other in memory: their bytes are copied in one go. */
+static u32 adjacent(struct page **pages, u32 n)
+{
+	u32 k = 1;
+
+	while (k < n && pages[k] == pages[k - 1] + 1)
+		k++;
+	return k;
+}
+
 /* --- reading ---------------------------------------------------------------- */
 
 /* n bytes inside one page.  Bytes moved, 0: end of file, or -errno. */
@@ -57,11 +67,12 @@ static i64 read_piece(struct vm_object *obj, struct uio *dst, u64 off, u64 n)
 /* What the cache has of len bytes at off, all before the end of the file.  Bytes moved; fewer: the memory faulted. */
 static i64 read_cached(struct uio *dst, u64 off, u64 len, struct page **pages, u32 n)
 {
-	u64 done = 0;
+	u64 done = 0, in = off & ~PAGE_MASK;
 
-	for (u32 i = 0; i < n; i++) {
-		u64 want = bytes_in_page(off + done, len - done);
-		u64 moved = uio_copy_out(dst, (u8 *)page_addr(pages[i]) + ((off + done) & ~PAGE_MASK), want);
+	for (u32 i = 0, k; i < n; i += k, in = 0) {
+		k = adjacent(pages + i, n - i);
+		u64 want = MIN(k * PAGE_SIZE - in, len - done);
+		u64 moved = uio_copy_out(dst, (u8 *)page_addr(pages[i]) + in, want);
 
 		done += moved;
 		if (moved < want)
@@ -179,9 +190,35 @@ static i64 fill_fresh(struct vm_object *obj, struct uio *src, u64 off, u64 n, st
 		memset(to, 0, in);
 		memset(to + in + moved, 0, PAGE_SIZE - in - moved);
 	}
-	bits_set(&pg->flags, PAGE_F_DIRTY);
+	pg->flags |= PAGE_F_DIRTY;
 	*out = pg;
 	return (i64)moved;
+}
+
+/* As above, whole pages, up to max: *made of them, the last partly filled if the memory faulted. */
+static i64 fill_whole(struct vm_object *obj, struct uio *src, u64 index, u32 max, struct page **pages, u32 *made)
+{
+	u32 n = page_alloc_run(PAGE_FILE, ALLOC_USER, pages, max), used;
+	u64 moved = 0, rest;
+
+	if (!n)
+		return -ENOMEM;
+	for (u32 i = 0, k; i < n && moved == i * PAGE_SIZE; i += k) {
+		k = adjacent(pages + i, n - i);
+		moved += uio_copy_in(src, page_addr(pages[i]), k * PAGE_SIZE);
+	}
+	used = (u32)DIV_ROUND_UP(moved, PAGE_SIZE);
+	rest = used * PAGE_SIZE - moved;
+	if (rest)
+		memset((u8 *)page_addr(pages[used - 1]) + PAGE_SIZE - rest, 0, rest);
+	page_put_run(pages + used, n - used);
+	for (u32 i = 0; i < used; i++) {
+		pages[i]->owner = obj;
+		pages[i]->index = index + i;
+		pages[i]->flags = PAGE_F_UPTODATE | PAGE_F_DIRTY;
+	}
+	*made = used;
+	return moved ? (i64)moved : -EFAULT;
 }
 
 /* Up to max pages; the last may be partly filled.  How many, and the bytes; or why there is none. */
@@ -191,14 +228,23 @@ static u32 fill_run(struct vm_object *obj, struct uio *src, u64 off, u32 max, st
 	u32 n = 0;
 
 	while (n < max && src->resid) {
-		u64 want = bytes_in_page(off + done, src->resid);
-		i64 got = fill_fresh(obj, src, off + done, want, &pages[n]);
+		u64 at = off + done, want = bytes_in_page(at, src->resid);
+		u32 made = 1;
+		i64 got;
 
+		if (want == PAGE_SIZE) {
+			u32 whole = (u32)MIN(src->resid >> PAGE_SHIFT, max - n);
+
+			want = whole * PAGE_SIZE;
+			got = fill_whole(obj, src, at >> PAGE_SHIFT, whole, &pages[n], &made);
+		} else {
+			got = fill_fresh(obj, src, at, want, &pages[n]);
+		}
 		if (got < 0) {
 			*bytes = n ? (i64)done : got;
 			return n;
 		}
-		n++;
+		n += made;
 		done += (u64)got;
 		if ((u64)got < want)
 			break;

@@ -61,16 +61,8 @@ void lru_add(struct page *pg)
 		append(pg);
 }
 
-void lru_touch(struct page *pg)
+void lru_remove_listed(struct page *pg)
 {
-	if ((READ_ONCE(pg->flags) & (PAGE_F_LRU | PAGE_F_ACTIVE)) == PAGE_F_LRU)
-		bits_set(&pg->flags, PAGE_F_ACTIVE);
-}
-
-void lru_remove(struct page *pg)
-{
-	if (!(READ_ONCE(pg->flags) & PAGE_F_LRU))
-		return;
 	GUARD_SPIN(&lru_lock);
 	if (pg->flags & PAGE_F_LRU)
 		unlink_page(pg);

@@ -344,7 +344,7 @@ static inline struct page *pagecache_new_page(struct vm_object *obj, u64 index, 
 	if (pg) {
 		pg->owner = obj;
 		pg->index = index;
-		bits_set(&pg->flags, PAGE_F_UPTODATE);
+		pg->flags |= PAGE_F_UPTODATE;		/* nobody else knows it */
 	}
 	return pg;
 }
@@ -369,8 +369,17 @@ bool pagecache_is_backed(const struct vm_object *obj, u64 index);
 /* Drops the slots of [first, last]: nothing maps them any more, or the object dies. */
 void pagecache_drop(struct vm_object *obj, u64 first, u64 last);
 void lru_add(struct page *pg);
-void lru_touch(struct page *pg);
-void lru_remove(struct page *pg);
+void lru_remove_listed(struct page *pg);
+static inline void lru_touch(struct page *pg)
+{
+	if ((READ_ONCE(pg->flags) & (PAGE_F_LRU | PAGE_F_ACTIVE)) == PAGE_F_LRU)
+		bits_set(&pg->flags, PAGE_F_ACTIVE);
+}
+static inline void lru_remove(struct page *pg)
+{
+	if (unlikely(READ_ONCE(pg->flags) & PAGE_F_LRU))
+		lru_remove_listed(pg);
+}
 void reclaim_init(void);
 void compact_drain(void);				/* compact.c: free frames in CPUs' caches are everybody's again; sleeps */
 /* reclaim: takes a clean page with no other owner out of obj's cache.  True: pg's cache reference is the caller's. */

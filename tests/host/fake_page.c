@@ -74,6 +74,21 @@ void page_put_last(struct page *pg)
 	buddy_free(&buddy, pg, order);
 }
 
+u32 page_alloc_run(enum page_use use, u32 flags, struct page **out, u32 max)
+{
+	u32 n = 0;
+
+	while (n < max && (out[n] = page_alloc(0, use, flags)) != NULL)
+		n++;
+	return n;
+}
+
+void page_put_run(struct page **pages, u32 n)
+{
+	while (n--)
+		page_put(pages[n]);
+}
+
 /* Where no region is worth it, one in turn that holds movable frames, so that some are moved in any case. */
 u32 mem_compact_begin(void)
 {

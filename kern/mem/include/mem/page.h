@@ -84,6 +84,9 @@ enum page_flags {
 void page_put_last(struct page *pg) NONNULL;	/* refs reached 0: frees the block (order from the head) */
 /* 2^order frames, refs == 1 on the head (order 0: on the frame).  NULL means no memory.  Sleeps unless ATOMIC. */
 MUST_USE struct page *page_alloc(u32 order, enum page_use use, u32 flags);
+/* As page_alloc(0, ...) without ZERO, up to max at once: how many; 0 means no memory.  Often they lie one after the other. */
+MUST_USE u32 page_alloc_run(enum page_use use, u32 flags, struct page **out, u32 max);
+void page_put_run(struct page **pages, u32 n);	/* page_put() for each; interrupts are off meanwhile */
 static inline void page_put(struct page *pg)
 {
 	if (unlikely(atomic_dec_is_zero(&pg->refs)))
