@@ -3,7 +3,8 @@
  * /bench/args, times what they name, and powers the machine off; otherwise its words are arguments.
  *
  * Words: a row's or curve's name; `rows` for all rows; `scale=N` multiplies the iterations;
- * `repeat=N` times each row N times; `points=all` takes every point of a curve.
+ * `repeat=N` times each row N times; `points=all` takes every point of a curve; `fixed`, the
+ * first word, has this program and all that it starts at the same addresses in every boot.
  * Lines written: `boot TICKS FREE_KIB`, `row NAME N TICKS`, `point NAME X N TICKS`,
  * `fail NAME REASON`, `end`.
  */
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
@@ -29,6 +31,7 @@ static char reason[200];
 static int in_child;
 static unsigned long scale = 1, repeat = 1;
 static int points_all;
+static char **arguments;
 
 static const struct row *const row_tables[] = { rows_call, rows_file, rows_ipc, rows_memory,
 	rows_process, rows_busybox };
@@ -173,6 +176,22 @@ static int curves_time(const char *name)
 	return found;
 }
 
+static int addresses_fixed(void)
+{
+	return personality(0xffffffff) & ADDR_NO_RANDOMIZE;
+}
+
+/* The setting counts from the next exec on: this program starts over. */
+static void addresses_fix(void)
+{
+	if (addresses_fixed())
+		return;
+	personality(ADDR_NO_RANDOMIZE);
+	fflush(stdout);
+	execv("/proc/self/exe", arguments);
+	printf("fail fixed %s\n", strerror(errno));
+}
+
 static void word_do(const char *word)
 {
 	if (!strncmp(word, "scale=", 6))
@@ -181,6 +200,8 @@ static void word_do(const char *word)
 		repeat = strtoul(word + 7, NULL, 10);
 	else if (!strcmp(word, "points=all"))
 		points_all = 1;
+	else if (!strcmp(word, "fixed"))
+		addresses_fix();
 	else if (!strcmp(word, "rows"))
 		rows_time(NULL);
 	else if (!strcmp(word, "curves"))
@@ -237,11 +258,23 @@ static __attribute__((noinline)) void on_fresh_page(void (*fn)(void))
 	fn();
 }
 
+/* The machine, at the first start. */
+static void boot_report(uint64_t ticks)
+{
+	struct sysinfo info;
+
+	sysinfo(&info);
+	printf("boot %llu %llu\n", (unsigned long long)ticks,
+	       (unsigned long long)info.freeram * info.mem_unit / 1024);
+	fflush(stdout);
+	machine_set_up();
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t boot = bench_ticks();
-	struct sysinfo info;
 
+	arguments = argv;
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	if (getpid() != 1) {
 		if (argc == 2 && !strcmp(argv[1], "-l"))
@@ -251,11 +284,8 @@ int main(int argc, char **argv)
 				word_do(argv[i]);
 		return 0;
 	}
-	sysinfo(&info);
-	printf("boot %llu %llu\n", (unsigned long long)boot,
-	       (unsigned long long)info.freeram * info.mem_unit / 1024);
-	fflush(stdout);
-	machine_set_up();
+	if (!addresses_fixed())
+		boot_report(boot);
 	on_fresh_page(args_do);
 	printf("end\n");
 	fflush(stdout);

@@ -120,36 +120,42 @@ static int show(void)
 	for (int i = 0; i < 16; i++)
 		dprintf(1, "%02x", r[i]);
 	void *m = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	dprintf(1, " %p %p %p %#lx", (void *)(uintptr_t)show, (void *)&local, m,
-		syscall(SYS_brk, 0));
+	dprintf(1, " %p %p %p %#lx %#lx", (void *)(uintptr_t)show, (void *)&local, m,
+		syscall(SYS_brk, 0), getauxval(AT_SYSINFO_EHDR));
 	return 0;
+}
+
+#define FIELDS 6				/* random bytes, text, stack, mmap, brk, vdso */
+
+static void run_and_split(char f[FIELDS][64])
+{
+	tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s %63s", f[0], f[1], f[2], f[3], f[4], f[5]), FIELDS);
 }
 
 static void every_start_is_different(void)
 {
-	char a[5][64], b[5][64];
-	int differ[5] = { 0 };
+	char a[FIELDS][64], b[FIELDS][64];
+	int differ[FIELDS] = { 0 };
 
 	for (int round = 0; round < 4; round++) {
-		tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s", a[0], a[1], a[2], a[3],
-				a[4]), 5);
-		for (int i = 0; i < 5 && round; i++)
+		run_and_split(a);
+		for (int i = 0; i < FIELDS && round; i++)
 			differ[i] |= strcmp(a[i], b[i]) != 0;
 		memcpy(b, a, sizeof(a));
 	}
-	for (int i = 0; i < 5; i++)			/* random bytes, text, stack, mmap, brk */
+	for (int i = 0; i < FIELDS; i++)
 		if (!tap_ok(differ[i]))
 			tap_note("field %d: %s", i, a[i]);
 }
 
 static void without_randomization_it_is_not(void)
 {
-	char a[5][64], b[5][64];
+	char a[FIELDS][64], b[FIELDS][64];
 
 	syscall(SYS_personality, 0x0040000);
-	tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s", a[0], a[1], a[2], a[3], a[4]), 5);
-	tap_eq(sscanf(run_self(), "%63s %63s %63s %63s %63s", b[0], b[1], b[2], b[3], b[4]), 5);
-	for (int i = 1; i < 5; i++)
+	run_and_split(a);
+	run_and_split(b);
+	for (int i = 1; i < FIELDS; i++)
 		tap_str(a[i], b[i]);
 	tap_ok(strcmp(a[0], b[0]) != 0);
 }

@@ -27,6 +27,23 @@ def wrong_words():
         holds("not a report.json" in refused("--against", top + "/r.json", "getpid"), "report")
 
 
+@case("bench: values that an option does not have are refused, not ignored", only="saker")
+def wrong_values():
+    holds("--points: 'some'" in refused("--points", "some", "open_by_depth"), "points")
+    holds("--points: ''" in refused("--points=", "open_by_depth"), "no points")
+    for option in ("--profile", "--spans"):
+        for row in bench.BOOT_ROWS:
+            holds("no iterations" in refused("--icount", option, row), f"{option} {row}")
+        holds("no such row" in refused(option, "open_by_depth"), f"{option} of a curve")
+        holds("no such row" in refused(option, "nosuchrow"), f"{option} of nothing")
+
+
+@case("bench: --points all is taken", only="saker")
+def points():
+    holds(bench.parse(TOP, ["--points", "all", "open_by_depth"]).points, "all")
+    holds(not bench.parse(TOP, ["open_by_depth"]).points, "default")
+
+
 def boot(rows=(), points=(), failures=()):
     return types.SimpleNamespace(rows=dict(rows), points=dict(points), failures=list(failures), boot=None)
 

@@ -56,6 +56,16 @@ def names(top):
             [name for kind, name in pairs if kind == "curve"] + ["boot_by_memory"])
 
 
+def repeated(option, name, rows):
+    """The name of a row with iterations, which is what can be taken apart."""
+    if name in BOOT_ROWS:
+        raise Fatal(f"bench: {option}: {name} is measured once, before the benchmark program runs: it has no "
+                    "iterations to take apart", 2)
+    if name not in rows:
+        raise Fatal(f"bench: {option}: {name}: no such row (./saker bench --list)", 2)
+    return name
+
+
 def parse(top, args):
     request = Request()
     rows, curves = names(top)
@@ -87,11 +97,13 @@ def parse(top, args):
                 raise Fatal("bench: --runs: a number above 0", 2)
             request.runs = int(value)
         elif name == "--points":
-            request.points = value == "all"
+            if value != "all":
+                raise Fatal(f"bench: --points: {value!r} is none of: all", 2)
+            request.points = True
         elif name == "--profile":
-            request.profile = value
+            request.profile = repeated(name, value, rows)
         elif name == "--spans":
-            request.spans = value
+            request.spans = repeated(name, value, rows)
         elif name == "--append":
             machine.KERNELS["saker"] = (machine.KERNELS["saker"][0], value)
         elif word in rows + curves + ["rows", "curves", "boot"]:
@@ -303,7 +315,8 @@ def profile(top, name, limit=25):
     starts = [at for at, _ in syms]
     boot, counts = machine.count(top, "saker", [name], True)
     if boot.failures or not counts:
-        raise Fatal(f"bench: {boot.failures}", 1)
+        raise Fatal("bench: " + "; ".join(f"{row}: {why}" for row, why in
+                                          boot.failures or [(name, "was not counted")]), 1)
     (user, kernel, blocks, _), (_, n) = counts[0], boot.order[0]
     by, calls = {}, {}
     for pc, length, runs in blocks:
