@@ -70,6 +70,8 @@ int proc_cmdline_show(struct seq *s, void *node);
 int proc_environ_show(struct seq *s, void *node);
 int proc_auxv_show(struct seq *s, void *node);
 extern const struct file_ops proc_mem_fops;
+/* proc_pressure.c */
+extern struct synth_entry proc_pressure_entries[];
 /* proc_metrics.c */
 int proc_metrics_show(struct seq *s, void *node);
 /* proc_mounts.c */

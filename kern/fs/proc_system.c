@@ -536,6 +536,7 @@ static struct synth_entry root_entries[] = {
 	FILE_ENTRY("diskstats", 0444, empty_show),
 	FILE_ENTRY("schedstat", 0444, schedstat_show),
 	FILE_ENTRY("interrupts", 0444, interrupts_show),
+	DIR_ENTRY("pressure", 0555, proc_pressure_entries),
 	FILE_ENTRY("partitions", 0444, partitions_show),
 	FILE_ENTRY("execdomains", 0444, execdomains_show),
 	FILE_ENTRY("filesystems", 0444, proc_filesystems_show),

@@ -67,6 +67,8 @@ extern struct reclaim_stats mem_counters;
 
 /* Below the low watermark: reclaims a little unless that was fruitless lately.  Sleeps. */
 void mem_reclaim_background(void);
+/* mem_oom_hook, if there is one, told to mem_stall_hook.  True: try again. */
+MUST_USE bool mem_oom(void);
 /* What lies free in the CPUs' caches is for everybody: reclaim's last step.  Sleeps.  False: nobody can call the CPUs yet. */
 MUST_USE bool mem_drain_all(void);
 

@@ -260,13 +260,13 @@ static NOINLINE struct page *page_alloc_slow(u32 order, enum buddy_group group, 
 			return pg;
 		if (!may_reclaim)
 			break;
-		if (tries < 8 && mem_reclaim(MAX(1u << order, 2 * CACHE_BATCH)))
+		if (tries < 8 && mem_reclaim_for(MAX(1u << order, 2 * CACHE_BATCH)))
 			continue;
 		if (!drained && mem_drain_all()) {
 			drained = true;
 			continue;
 		}
-		if (order == 0 && (flags & ALLOC_USER) && mem_oom_hook && mem_oom_hook()) {
+		if (order == 0 && (flags & ALLOC_USER) && mem_oom()) {
 			tries = 0;
 			drained = false;		/* the dead one's frames are in its CPU's cache */
 			continue;

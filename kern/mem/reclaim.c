@@ -8,6 +8,7 @@
 struct reclaim_stats mem_counters;
 bool (*mem_oom_hook)(void);
 void (*mem_drain_hook)(void);
+void (*mem_stall_hook)(bool begins);
 
 static spinlock_t reclaim_lock = SPINLOCK_INIT(LR_ZONE);
 static struct list reclaim_list = LIST_INIT(reclaim_list);	/* reclaim_lock to add; ascending order */
@@ -48,12 +49,42 @@ u64 mem_reclaim(u64 want)
 	return freed;
 }
 
+static void stall(bool begins)
+{
+	if (mem_stall_hook)
+		mem_stall_hook(begins);
+}
+
+u64 mem_reclaim_for(u64 want)
+{
+	u64 freed;
+
+	stall(true);
+	freed = mem_reclaim(want);
+	stall(false);
+	return freed;
+}
+
+bool mem_oom(void)
+{
+	bool again;
+
+	if (!mem_oom_hook)
+		return false;
+	stall(true);
+	again = mem_oom_hook();
+	stall(false);
+	return again;
+}
+
 /* Not one of the shrinkers: those are asked at the low watermark already, where it is no reason to interrupt every CPU. */
 bool mem_drain_all(void)
 {
 	if (!mem_drain_hook)
 		return false;
+	stall(true);
 	mem_drain_hook();
+	stall(false);
 	atomic64_inc(&mem_counters.drains);
 	return true;
 }
@@ -66,6 +97,6 @@ void mem_reclaim_background(void)
 		atomic_dec(&reclaim_backoff);
 		return;
 	}
-	if (!mem_reclaim(64))
+	if (!mem_reclaim_for(64))
 		atomic_set(&reclaim_backoff, RECLAIM_BACKOFF);
 }

@@ -103,9 +103,13 @@ static void lock_two(struct runq *a, struct runq *b) ACQUIRES(&a->lock, &b->lock
 static bool move_one(struct runq *from, struct runq *to, u64 queued_before) MUST_HOLD(&from->lock, &to->lock)
 {
 	struct thread *t = runq_movable(from, to->cpu, queued_before);
+	u64 now;
 
 	if (!t)
 		return false;
+	now = clock_mono_ns();
+	runq_account(from, now);		/* before the queues' lengths change */
+	runq_account(to, now);
 	runq_detach(from, t);
 	t->cpu = to->cpu;
 	runq_enqueue(to, t, RUNQ_PLACE_MOVED);
@@ -272,6 +276,7 @@ void sched_slice_fired(struct timer *timer)
 	}
 	spin_unlock(&rq->lock);
 	sched_load_update(now);
+	pressure_update(now);
 	if (!busy)
 		return;
 	if (READ_ONCE(rq->nr)) {

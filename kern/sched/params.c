@@ -62,6 +62,7 @@ static void affinity_enforce(struct thread *t)
 	if (t->on_queue) {
 		/* Not a sleeper while it is on no queue: a waker would queue it too. */
 		WRITE_ONCE(t->state, THREAD_RUNNABLE);
+		runq_account(rq, clock_mono_ns());
 		runq_dequeue(rq, t);
 		t->cpu = sched_pick_cpu(t, rq->cpu);
 		runq_rebase(rq, cpu_rq(t->cpu), t);

@@ -176,6 +176,8 @@ void runq_account(struct runq *rq, u64 now)
 	if (cur == &rq->idle)
 		return;
 	rq->busy_ns += delta;
+	if (rq->nr)
+		rq->pressed_ns += delta;
 	if (thread_is_rt(cur))
 		return;
 	cur->vruntime += scaled(delta, cur->weight);

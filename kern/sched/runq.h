@@ -60,6 +60,8 @@ struct runq {
 	u64 switches GUARDED_BY(&lock), wakeups GUARDED_BY(&lock), steals GUARDED_BY(&lock), ipis GUARDED_BY(&lock);
 	u64 forks;				/* this CPU only, interrupts off */
 	u64 delay_ns GUARDED_BY(&lock), delay_max_ns GUARDED_BY(&lock);	/* from wake-up or preemption until it ran */
+	u64 pressed_ns GUARDED_BY(&lock);	/* time in which somebody ran and somebody was queued */
+	u64 pressed_told_ns GUARDED_BY(&lock), busy_told_ns GUARDED_BY(&lock);	/* pressure.c: what is in its totals */
 	u64 busy_ns GUARDED_BY(&lock), user_sample_ns GUARDED_BY(&lock), sys_sample_ns GUARDED_BY(&lock);
 } ALIGNED(64);
 

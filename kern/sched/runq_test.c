@@ -196,6 +196,32 @@ TEST(runq, round_robin_takes_turns)
 	CHECK_LE(400 * MS, t[1].run_ns);
 }
 
+/* Exact for any order of coming and going, as long as time is charged before the queue changes. */
+TEST(runq, time_in_which_somebody_waited_is_counted)
+{
+	start();
+	for (u32 i = 0; i < 3; i++) {
+		policy(&t[i], SCHED_OTHER, 0, 0);
+		ready(&t[i], RUNQ_PLACE_NEW);
+		next(false);
+		now += 5 * MS;
+		runq_account(&rq, now);
+		CHECK_EQ(rq.pressed_ns, 0ul);
+	}
+	ready(&t[0], RUNQ_PLACE_WOKEN);
+	run_for(100 * MS);
+	CHECK_EQ(rq.pressed_ns, 100 * MS);
+	ready(&t[1], RUNQ_PLACE_WOKEN);
+	run_for(30 * MS);
+	CHECK_EQ(rq.pressed_ns, 130 * MS);
+	while (next(false) != &rq.idle)
+		;
+	ready(&t[2], RUNQ_PLACE_WOKEN);		/* waits for an idle CPU to wake: nobody is in its way */
+	now += 2 * MS;
+	runq_account(&rq, now);
+	CHECK_EQ(rq.pressed_ns, 130 * MS);
+}
+
 TEST(runq, a_handoff_jumps_the_queue_within_reason)
 {
 	start();

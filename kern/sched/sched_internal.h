@@ -34,3 +34,4 @@ bool sched_steal(struct runq *rq);			/* true: rq got a thread */
 void sched_kick_idle(struct runq *busy);
 void sched_balance(struct runq *rq);
 void sched_load_update(u64 now);
+void pressure_update(u64 now);		/* no lock, or interrupts off; does something once in a period */

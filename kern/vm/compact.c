@@ -13,6 +13,7 @@
  * K3  One run at a time.  Nothing is waited for but locks; frames come from what is free, and none: the run ends.
  */
 #include <mem/compact.h>
+#include <sched/pressure.h>
 #include <sched/sched.h>
 #include <vm/huge.h>
 
@@ -176,8 +177,11 @@ bool vm_compact_for_fault(void)
 		atomic_dec(&backoff);
 		return false;
 	}
-	if (vm_compact())
-		return true;
-	atomic_set(&backoff, BACKOFF);
-	return false;
+	pressure_memory(true);
+	u32 freed = vm_compact();
+
+	pressure_memory(false);
+	if (!freed)
+		atomic_set(&backoff, BACKOFF);
+	return freed;
 }

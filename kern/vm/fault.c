@@ -147,7 +147,7 @@ static int fault_huge(struct fault *f)
 		}
 	}
 	head = block_alloc(PAGE_ANON, ALLOC_ZERO);
-	if (!head && huge_worth_reclaim(f->area) && mem_reclaim(HUGE_PAGES) >= HUGE_PAGES)
+	if (!head && huge_worth_reclaim(f->area) && mem_reclaim_for(HUGE_PAGES) >= HUGE_PAGES)
 		head = block_alloc(PAGE_ANON, ALLOC_ZERO);
 	if (!head && huge_worth_reclaim(f->area) && !f->compacted) {
 		f->compacted = true;

@@ -10,6 +10,8 @@
  *
  * lru_lock (rank PAGE_LRU) comes before obj->tree_lock.
  */
+#include <sched/pressure.h>
+
 #include "vm.h"
 
 #define LRU_NONE 0xffffffffu
@@ -108,4 +110,5 @@ void reclaim_init(void)
 {
 	mem_shrinker_add(&lru_shrinker);
 	mem_drain_hook = compact_drain;
+	mem_stall_hook = pressure_memory;
 }

@@ -27,6 +27,7 @@ static u64 stuck[BITMAP_WORDS(HOST_RAM_FRAMES >> BUDDY_REGION)];
 static struct compact compact = { .regions = HOST_RAM_FRAMES >> BUDDY_REGION, .stuck = stuck };
 bool (*mem_oom_hook)(void);
 void (*mem_drain_hook)(void);
+void (*mem_stall_hook)(bool begins);
 
 void host_ram_limit(u64 frames)
 {
@@ -171,6 +172,8 @@ u64 mem_reclaim(u64 want)
 			freed += s->shrink(s, want - freed);
 	return freed;
 }
+
+u64 mem_reclaim_for(u64 want) { return mem_reclaim(want); }
 
 void mem_stats(struct mem_stats *out)
 {

@@ -5,6 +5,7 @@
 #include <base/errno.h>
 #include <core/clock.h>
 #include <sched/mutex.h>
+#include <sched/pressure.h>
 #include <test/test.h>
 
 static struct thread host_thread = { .state = THREAD_RUNNABLE, .weight = 1024, .name = "host" };
@@ -49,6 +50,7 @@ void thread_put(struct thread *t)
 }
 
 void smp_call_others(void (*fn)(void *arg), void *arg) {}
+void pressure_memory(bool begins) {}
 void smp_call_mask(const u64 *mask, void (*fn)(void *arg), void *arg) {}
 
 int sched_sleep_until(u64 deadline_ns, bool interruptible)

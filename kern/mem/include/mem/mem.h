@@ -35,6 +35,10 @@ void mem_shrinker_add(struct mem_shrinker *s);
 u64 mem_reclaim(u64 want);
 /* For user pages: after reclaim failed, kills a process and waits a little.  Set once by proc.  True: try again. */
 extern bool (*mem_oom_hook)(void);
+/* Told when a thread begins to wait for memory (true) and when it need not any more.  Sleeps.  Set once by vm; may be NULL. */
+extern void (*mem_stall_hook)(bool begins);
+/* mem_reclaim() by somebody who cannot go on without: told to mem_stall_hook. */
+u64 mem_reclaim_for(u64 want);
 /* This CPU's cached free frames go back to the lists, where others and compaction find them.  For smp_call_others(), too. */
 void mem_drain_cpu(void *unused);
 /* The same on all CPUs, after reclaim failed and before mem_oom_hook is asked.  Sleeps.  Set once by vm, which can call them. */
