@@ -1,9 +1,9 @@
 /*
  * See mem/block.h.
  *
- * B1  The count of a WHOLE block changes by compare-and-swap of the head's refs,
- *     the mark included, so an owner that comes or goes while another spreads is
- *     counted in the one form or in the other, never lost between them.
+ * B1  The count of a WHOLE block changes by one atomic operation on the head's
+ *     refs that sees the mark too, so an owner that comes or goes while another
+ *     spreads is counted in the one form or in the other, never lost between them.
  * B2  Inner counts are written under the block's lock while the mark is still
  *     set: nobody reads them before the swap that takes the mark away.
  * B3  Only a sole owner makes a block WHOLE again.
@@ -45,18 +45,9 @@ struct page *block_alloc(enum page_use use, u32 flags)
 	return head;
 }
 
-void block_get(struct page *head)
+void block_get_rest(struct page *head)
 {
-	for (;;) {
-		i32 v = atomic_read(&head->refs);
-
-		ASSERT((v & ~BLOCK_WHOLE) > 0);
-		if (!(v & BLOCK_WHOLE))
-			break;
-		if (likely(atomic_cas(&head->refs, v, v + 1)))
-			return;
-	}
-	for (u32 i = 0; i < BLOCK_FRAMES; i++)
+	for (u32 i = 1; i < BLOCK_FRAMES; i++)
 		(void)page_get(head + i);
 }
 

@@ -106,10 +106,12 @@ static void task_free(struct thread *thread)
 
 static struct task *task_alloc(const char *name)
 {
-	struct task *t = slab_zalloc(task_cache);
+	struct task *t = slab_alloc(task_cache);
 
 	if (!t)
 		return NULL;
+	arch_thread_clear(&t->thread.arch);
+	memset(&t->thread.arch + 1, 0, sizeof(*t) - sizeof(t->thread.arch));	/* it comes first */
 	if (thread_init(&t->thread, name)) {
 		slab_free(task_cache, t);
 		return NULL;

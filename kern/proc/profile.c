@@ -143,8 +143,10 @@ void profile_mmap(struct task *self, u64 addr)
 
 void profile_fork(const struct task *parent, const struct task *child)
 {
+	if (likely(!period_ns) || child->proc == parent->proc)
+		return;
+
 	struct profile_map m = { .pid = child->proc->pid, .kind = PROFILE_FORK, .start = parent->proc->pid };
 
-	if (unlikely(period_ns) && child->proc != parent->proc)
-		outbox_write(OUTBOX_MAP, &m, offsetof(struct profile_map, path));
+	outbox_write(OUTBOX_MAP, &m, offsetof(struct profile_map, path));
 }

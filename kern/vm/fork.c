@@ -81,8 +81,7 @@ static bool leaf_inherited_whole(struct aspace *from, u64 base) MUST_HOLD(&from-
 
 static ALWAYS_INLINE bool share_block(struct page *head)
 {
-	if (unlikely(!block_try_get(head)))
-		block_get(head);
+	block_get(head);
 	return true;
 }
 
@@ -102,24 +101,29 @@ static ALWAYS_INLINE bool share_entry(pte_t e, bool huge_first)
 	return pte_huge(e) ? share_block(pg) : true;	/* BORROWED: the child holds the image too */
 }
 
-/* All entries of a directory: the common case, in one tight loop.  How many. */
+/* All entries of a directory: the common case, in one tight loop for entries side by side.  How many. */
 static ALWAYS_INLINE u32 share_each(struct page *pd, struct page *kid, bool huge_first)
 {
-	pte_t *mine = table_entries(pd), *its = table_entries(kid);
-	u32 left = pd->used, n = 0;
+	pte_t *at = table_entries(pd);
+	const i64 its = table_entries(kid) - at;
+	u32 left = pd->used, empty = 0;
 
-	for (pte_t *at = mine; left; left--, at++) {
+	while (left) {
 		at = table_seek(pd, at);
-		pte_t e = { at->v & ~PTE_WRITE };
+		do {
+			pte_t e = { at->v & ~PTE_WRITE };
 
-		if (!share_entry(e, huge_first))
-			continue;
-		WRITE_ONCE(at->v, e.v);
-		WRITE_ONCE(its[at - mine].v, e.v);
-		n++;
+			if (likely(share_entry(e, huge_first))) {
+				WRITE_ONCE(at->v, e.v);
+				WRITE_ONCE(at[its].v, e.v);
+			} else {
+				empty++;
+			}
+			at++;
+		} while (--left && pte_live(*at));
 	}
 	kid->index = pd->index;
-	return n;
+	return pd->used - empty;
 }
 
 static NOINLINE u32 share_all(struct page *pd, struct page *kid) { return share_each(pd, kid, false); }

@@ -468,10 +468,14 @@ void pgtable_leaf_drop(struct page *leaf)
 	for (u64 groups = table_groups(leaf); groups; groups &= groups - 1) {
 		u32 i = group_first(groups), end = i + TABLE_GROUP;
 
-		bool pristine = leaf_pristine(leaf, i);		/* nothing owned: BORROWED ones only */
-
+		if (leaf_pristine(leaf, i)) {			/* nothing owned: BORROWED ones only */
+			memset(e + i, 0, TABLE_GROUP * sizeof(*e));
+			continue;
+		}
 		for (; i < end; i++) {
-			if (!pristine && pte_live(e[i]) && pte_owns(e[i]))
+			if (!pte_live(e[i]))
+				continue;
+			if (pte_owns(e[i]))
 				page_put(pte_page(e[i]));
 			e[i].v = 0;
 		}
@@ -484,17 +488,20 @@ static ALWAYS_INLINE void entries_drop(struct page *pd, bool huge_first)
 {
 	pte_t *at = table_entries(pd);
 
-	for (u32 left = pd->used; left; left--, at++) {
+	for (u32 left = pd->used; left;) {
 		at = table_seek(pd, at);
-		struct page *pg = pte_page(*at);
+		do {					/* those side by side */
+			struct page *pg = pte_page(*at);
 
-		if (huge_first && likely(pte_huge(*at)))
-			block_put(pg);
-		else if (likely(!(at->v & (PTE_HUGE | PTE_BORROWED))))
-			pgtable_leaf_drop(pg);
-		else if (pte_huge(*at))
-			block_put(pg);
-		at->v = 0;
+			if (huge_first && likely(pte_huge(*at)))
+				block_put(pg);
+			else if (likely(!(at->v & (PTE_HUGE | PTE_BORROWED))))
+				pgtable_leaf_drop(pg);
+			else if (pte_huge(*at))
+				block_put(pg);
+			at->v = 0;
+			at++;
+		} while (--left && pte_live(*at));
 	}
 }
 

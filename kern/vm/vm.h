@@ -36,7 +36,11 @@ enum pte_kind { KIND_ANON, KIND_FILE, KIND_SHMEM, KIND_ZERO, KINDS };
 
 static inline enum pte_kind pte_kind(pte_t e) { return (e.v >> PTE_KIND_SHIFT) & 3; }
 static inline bool pte_live(pte_t e) { return e.v != 0; }	/* present, or parked by PROT_NONE */
-static inline struct page *pte_page(pte_t e) { return pfn_to_page(pte_pfn(e)); }
+/* pfn_to_page(pte_pfn(e)), with one shift: the address has the frame's number times PAGE_SIZE, page_array times sizeof *. */
+static inline struct page *pte_page(pte_t e)
+{
+	return (struct page *)((u8 *)page_array + (e.v & PTE_ADDR) / (PAGE_SIZE / sizeof(struct page)));
+}
 static inline bool pte_counted(pte_t e) { return pte_kind(e) != KIND_ZERO; }	/* in rss */
 static inline bool pte_owns(pte_t e) { return pte_kind(e) != KIND_ZERO && !(e.v & PTE_BORROWED); }
 /* A private frame that nobody else owns: what may be written in place (fault.c, inv. F1) if the leaf is OWNED. */

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <arch/trap.h>
+#include <base/string.h>
 
 #define KSTACK_ORDER 2
 #define KSTACK_SIZE  (PAGE_SIZE << KSTACK_ORDER)	/* plus an unmapped guard page below */
@@ -25,13 +26,23 @@ struct arch_thread {
 	i64 call_result[ARCH_CALLS];
 };
 
+/* In the ring's last place until it was full once: only what lies before call_at was written then. */
+#define ARCH_CALL_NONE ~0ull
+
+/* Every field zero but the ring, which is not worth it. */
+static inline void arch_thread_clear(struct arch_thread *at)
+{
+	memset(at, 0, offsetof(struct arch_thread, call_nr));
+	at->call_nr[ARCH_CALLS - 1] = ARCH_CALL_NONE;
+}
+
 /* The user register frame of a thread whose stack top is kstack_top. */
 static inline struct trapframe *arch_thread_frame(const struct arch_thread *at)
 {
 	return (struct trapframe *)at->kstack_top - 1;
 }
 
-/* Both: *at is zero.
+/* Both: *at is as arch_thread_clear() leaves it.
  * Prepares a thread that will start in entry(arg) in kernel mode, interrupts on, after sched_thread_started(). */
 void arch_thread_init_kernel(struct arch_thread *at, void *stack_base, void (*entry)(void *), void *arg);
 /* Prepares a user thread that will return to user mode through *tf (copied to its own stack).  Its FPU state is the

@@ -28,13 +28,12 @@ static inline bool block_is_whole(const struct page *head) { return page_refs(he
  * leaves more free than single frames must: NULL is an everyday answer.
  */
 MUST_USE struct page *block_alloc(enum page_use use, u32 flags);
-void block_get(struct page *head) NONNULL;	/* one owner of the whole block more */
-/* The same without a call, in the common case.  False: not done. */
-static inline MUST_USE bool block_try_get(struct page *head)
+void block_get_rest(struct page *head) NONNULL;	/* of a block that is spread: the head has its new owner already */
+static inline void block_get(struct page *head)	/* one owner of the whole block more */
 {
-	i32 v = atomic_read(&head->refs);
-
-	return v & BLOCK_WHOLE && atomic_cas(&head->refs, v, v + 1);
+	ASSERT((atomic_read(&head->refs) & ~BLOCK_WHOLE) > 0);
+	if (unlikely(!(atomic_add(&head->refs, 1) & BLOCK_WHOLE)))	/* inv. B1 */
+		block_get_rest(head);
 }
 void block_put(struct page *head) NONNULL;	/* one less; the last frees what is not owned otherwise */
 void block_spread(struct page *head) NONNULL;	/* 512 counts from here on */
