@@ -33,6 +33,16 @@ def q35():
     done.check(0, b"/dev/vport0p1\n" + text, b"")
 
 
+@case("ports: /proc/interrupts says how a machine's virtio device interrupts, and counts")
+def interrupts():
+    for machine, chip in (("q35", b"PCI-MSI"), ("microvm", b"IO-APIC")):
+        done = run("grep", "virtio", "/proc/interrupts", options=["--machine", machine])
+        done.check(0, None, b"")
+        rows = [line.split() for line in done.out.splitlines()]
+        holds(rows and all(chip in row for row in rows), f"{machine}: {done.out}")
+        holds(sum(int(row[1]) for row in rows) > 0, f"{machine}: no interrupt is counted: {done.out}")
+
+
 @case("ports: without one the agent uses the serial port")
 def serial():
     for machine in ("microvm", "q35"):

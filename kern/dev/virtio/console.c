@@ -19,13 +19,6 @@
 #define CONTROL_RX	    2u		/* queues: 0 and 1 are port 0's */
 #define CONTROL_TX	    3u
 #define CONTROL_ENTRIES	    32u
-#define MESSAGE_BYTES	    256u	/* room for a name behind the header; longer ones are cut */
-
-struct message {
-	u32 id;
-	u16 event, value;
-	char text[];			/* PORT_NAME */
-};
 
 /* --- to the device -------------------------------------------------------- */
 
@@ -81,21 +74,34 @@ static struct port *port_of(struct console *con, u32 id)
 	return id < con->max_ports ? con->port[id] : NULL;
 }
 
+/* Once: a device may say it as often as it likes. */
+static void refuse(struct console *con, u32 id, const char *why)
+{
+	if (!con->told)
+		log_warn("virtio%u: no port %u: %s", con->dev->index, id, why);
+	con->told = true;
+}
+
 static void port_announced(struct console *con, u32 id)
 {
 	struct port *p = port_of(con, id);
 
-	if (id >= con->max_ports) {
-		log_warn("virtio%u: port %u is beyond the %u that are served", con->dev->index, id, con->max_ports);
-		return;
-	}
+	if (id >= con->max_ports)
+		return refuse(con, id, "its number is beyond those that are served");
 	if (p)
 		WRITE_ONCE(p->gone, false);	/* plugged in again */
 	else if (!(p = port_create(con, id)))
-		log_warn("virtio%u: no memory for port %u", con->dev->index, id);
+		refuse(con, id, "no memory");
 	if (p)
 		store_release(&con->port[id], p);
 	console_send(con, id, CONSOLE_PORT_READY, p != NULL);
+}
+
+static void port_is_console(struct port *p)
+{
+	if (!p->console)
+		log_info("%s: the host wants a terminal there, which is not driven", p->device_name);
+	WRITE_ONCE(p->console, true);
 }
 
 static void name_port(struct port *p, const struct message *m, u32 len)
@@ -113,21 +119,21 @@ static void name_port(struct port *p, const struct message *m, u32 len)
 
 static void handle(struct console *con, const struct message *m, u32 len)
 {
-	struct port *p = port_of(con, m->id);
+	u32 id = READ_ONCE(m->id);
+	u16 event = READ_ONCE(m->event);
+	struct port *p = port_of(con, id);
 
-	if (m->event == CONSOLE_PORT_ADD)
-		return port_announced(con, m->id);
+	if (event == CONSOLE_PORT_ADD)
+		return port_announced(con, id);
 	if (!p)
 		return;
-	switch (m->event) {
+	switch (event) {
 	case CONSOLE_PORT_REMOVE:
 		WRITE_ONCE(p->host_open, false);
 		WRITE_ONCE(p->gone, true);
 		return port_changed(p, POLLHUP);
 	case CONSOLE_CONSOLE_PORT:
-		log_info("%s: the host wants a terminal there, which is not driven", p->device_name);
-		WRITE_ONCE(p->console, true);
-		return;
+		return port_is_console(p);
 	case CONSOLE_PORT_OPEN:
 		WRITE_ONCE(p->host_open, m->value != 0);
 		return port_changed(p, POLLOUT);
@@ -158,26 +164,32 @@ static void give_back(struct console *con, struct message *m)
 		kfree(m);
 }
 
+void console_serve(struct console *con)
+{
+	struct message *m;
+	u32 len;
+
+	while ((m = receive(con, &len))) {
+		if (len >= sizeof(*m))
+			handle(con, m, len);
+		give_back(con, m);
+	}
+	virtio_check(con->dev, con->rx);
+	if (!__atomic_exchange_n(&con->signals, 0, __ATOMIC_SEQ_CST))
+		return;
+	for (u32 i = 0; i < con->max_ports; i++)
+		if (con->port[i])
+			port_signal(con->port[i]);
+}
+
 static void console_worker(void *arg)
 {
 	struct console *con = arg;
-	struct message *m;
-	u32 len;
 
 	for (;;) {
 		/* No signals here; an idle device is no load. */
 		DISCARD(waitq_wait_intr(&con->wait, virtq_pending(con->rx) || READ_ONCE(con->signals)));
-		while ((m = receive(con, &len))) {
-			if (len >= sizeof(*m))
-				handle(con, m, len);
-			give_back(con, m);
-		}
-		virtio_check(con->dev, con->rx);
-		if (!__atomic_exchange_n(&con->signals, 0, __ATOMIC_SEQ_CST))
-			continue;
-		for (u32 i = 0; i < con->max_ports; i++)
-			if (con->port[i])
-				port_signal(con->port[i]);
+		console_serve(con);
 	}
 }
 

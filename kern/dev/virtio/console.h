@@ -30,6 +30,7 @@ struct console {
 	struct waitq wait;		/* the worker: messages, signals to send */
 	struct waitq sent;		/* tx has room again */
 	u32 signals;			/* atomic: some port has a band to signal */
+	bool told;			/* the log knows that it announced a port which it cannot have; worker */
 };
 
 struct port {
@@ -53,6 +54,16 @@ struct port {
 	char device_name[16];
 };
 
+/* 5.3.6.2; what the device sends lies in memory that it may change meanwhile. */
+struct message {
+	u32 id;
+	u16 event, value;
+	char text[];			/* PORT_NAME */
+};
+#define MESSAGE_BYTES 256u		/* of a buffer: room for a name behind the header; longer ones are cut */
+
+/* Does what has come in asks for, until there is nothing more; worker. */
+void console_serve(struct console *con);
 /* Tells the device; sleeps while the queue is full. */
 void console_send(struct console *con, u32 port, enum console_event event, u16 value);
 /* The queues of a port that may be announced later: virtio probe. */

@@ -332,9 +332,13 @@ int port_queues_make(struct console *con, u32 id)
 
 struct port *port_create(struct console *con, u32 id)
 {
-	u32 minor = __atomic_fetch_add(&nports, 1, __ATOMIC_SEQ_CST);
-	struct port *p = minor < PORTS_ALL ? kzalloc(sizeof(*p)) : NULL;
+	struct port *p = kzalloc(sizeof(*p));
+	u32 minor = p ? __atomic_fetch_add(&nports, 1, __ATOMIC_SEQ_CST) : 0;
 
+	if (minor >= PORTS_ALL) {
+		kfree(p);
+		return NULL;
+	}
 	if (!p)
 		return NULL;
 	p->con = con;
