@@ -79,6 +79,20 @@ bool cmdline_get(const char *name, char *buf, usize size)
 	return found;
 }
 
+void cmdline_for_each(const char *name, void (*fn)(char *value))
+{
+	const char *p = text;
+	struct word w;
+	char buf[256];
+	usize at;
+
+	while (next_option(&p, &w))
+		if (word_matches(&w, name, &at)) {
+			unquote(buf, sizeof(buf), w.start + at, w.len - at);
+			fn(buf);
+		}
+}
+
 bool cmdline_has(const char *name)
 {
 	char c;

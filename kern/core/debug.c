@@ -1,10 +1,8 @@
-/* The debug= list: words to flags. */
+/* The debug= lists: words to flags. */
 #include <base/string.h>
 #include <core/cmdline.h>
 #include <core/debug.h>
 #include <core/log.h>
-
-#define DEBUG_LIST_MAX 128u
 
 u32 debug_flags;
 
@@ -25,21 +23,17 @@ static void debug_word(const char *word)
 		log_warn("debug=%s: no such word", word);
 }
 
-void debug_init(void)
+static void debug_list(char *list)
 {
-	char list[DEBUG_LIST_MAX], *word = list;
+	while (list) {
+		char *comma = strchr(list, ',');
 
-	if (!cmdline_get("debug", list, sizeof(list)))
-		return;
-	for (char *p = list;; p++) {
-		bool last = !*p;
-
-		if (!last && *p != ',')
-			continue;
-		*p = 0;
-		debug_word(word);
-		word = p + 1;
-		if (last)
-			break;
+		if (comma)
+			*comma++ = 0;
+		debug_word(list);
+		list = comma;
 	}
 }
+
+/* What the launcher, its user and a test ask for is in lists of their own: they add up. */
+void debug_init(void) { cmdline_for_each("debug", debug_list); }

@@ -1,8 +1,9 @@
 /*
  * The kernel command line.
- * host-sources: kern/core/cmdline.c
+ * host-sources: kern/core/cmdline.c kern/core/debug.c
  */
 #include <core/cmdline.h>
+#include <core/debug.h>
 #include <test/test.h>
 
 TEST(cmdline, words_values_and_quotes)
@@ -62,4 +63,28 @@ TEST(cmdline, what_follows_the_dashes_is_inits)
 	cmdline_init("");
 	cmdline_for_each_init_arg(collect, NULL);
 	CHECK_STR_EQ(args, "");
+}
+
+static u32 debug_of(const char *line)
+{
+	cmdline_init(line);
+	debug_flags = 0;
+	debug_init();
+	return debug_flags;
+}
+
+TEST(cmdline, lists_of_debug_add_up)
+{
+	static char line[1024];
+
+	CHECK_EQ(debug_of("quiet"), 0u);
+	CHECK_EQ(debug_of("debug"), 0u);
+	CHECK_EQ(debug_of("debug=trace"), (u32)DEBUG_TRACE);
+	CHECK_EQ(debug_of("debug=,nonsense,,audit,"), (u32)DEBUG_AUDIT);
+	CHECK_EQ(debug_of("debug=trace debug=verify,audit x=1 debug= -- debug=crash"),
+		 (u32)(DEBUG_TRACE | DEBUG_VERIFY | DEBUG_AUDIT));
+	memset(line, 'x', sizeof(line) - 1);
+	memcpy(line, "debug=crash,", 12);
+	memcpy(line + 800, " debug=metrics ", 15);
+	CHECK_EQ(debug_of(line), (u32)(DEBUG_CRASH | DEBUG_METRICS));
 }

@@ -7,6 +7,8 @@ void cmdline_init(const char *text);		/* text must stay (bootinfo.cmdline does) 
 const char *cmdline_text(void);
 /* Copies the value of the last NAME=VALUE into buf; false when absent.  A bare NAME gives "". */
 bool cmdline_get(const char *name, char *buf, usize size);
+/* Calls fn for each NAME=VALUE, first to last, with a copy (of at most 255 bytes) that fn may change. */
+void cmdline_for_each(const char *name, void (*fn)(char *value));
 bool cmdline_has(const char *name);
 u64 cmdline_get_u64(const char *name, u64 fallback);
 /* True when the comma list of NAME= holds word (debug=trace,audit). */

@@ -1,6 +1,7 @@
 /*
- * The debug= list of the kernel command line (docs/ARCHITECTURE.md): what the kernel
- * records or checks at run time, in every build.  Unset, each costs one predicted branch.
+ * The debug= lists of the kernel command line (docs/observability.md): what the kernel
+ * records or checks at run time, in every build.  Several lists are one.  Unset, each word costs one
+ * predicted branch.
  * debug_flags is const after debug_init(); any context.
  */
 #pragma once
