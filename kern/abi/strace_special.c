@@ -219,13 +219,15 @@ static void put_clone(struct strace_line *l)
 		return;
 	}
 	const char *between = "";
+	i32 there;
 
 	if (flags & CLONE_PARENT_SETTID) {
 		put(l, "parent_tid=");
-		if (l->failed)
+		/* What the call stored is its result; the child runs by now and may have stored something else since. */
+		if (l->failed || user_copy_in(&there, UPTR(l->arg[2]), sizeof(there)))
 			put_pointer(l, l->arg[2]);
 		else
-			put_number_at(l, l->arg[2]);
+			put(l, "[%d]", (i32)l->ret);
 		between = ", ";
 	}
 	if (flags & CLONE_SETTLS) {
