@@ -1,7 +1,8 @@
 """Machines for the groups suite, busybox, boot and stress: lines of a guest's output, TAP for us.
 
 Environment: SAKER_TEST_KERNEL=saker|linux (saker), SAKER_TEST_FULL=1 for the long form, SAKER_TEST_SMP=N for
-machines with so many CPUs, SAKER_TEST_APPEND for words on the kernel's command line (debug=verify,audit).
+machines with so many CPUs, SAKER_TEST_APPEND for words on the kernel's command line (debug=verify,audit),
+where the launcher puts them.
 """
 import os
 import queue
@@ -17,7 +18,8 @@ FULL = bool(os.environ.get("SAKER_TEST_FULL"))
 SMP = os.environ.get("SAKER_TEST_SMP")
 APPEND = os.environ.get("SAKER_TEST_APPEND")
 # A kernel that checks itself takes its time: limits are so many times longer.
-PATIENCE = 4 if "debug=" in (APPEND or "") else 1
+PROVED = "debug=" in (APPEND or "")
+PATIENCE = 4 if PROVED else 1
 # How long a machine may stay silent.  A busy host's TCG is slow; a hang lasts for ever.
 SILENCE = 240
 
@@ -51,8 +53,6 @@ class Report:
 
 def command(options, cmd, kernel=KERNEL):
     words = [SAKER, "run", *options]
-    if APPEND and "--append" not in options:
-        words += ["--append", APPEND]
     if kernel != "saker":
         words += ["--kernel", kernel]
     return [*words, "--", *cmd]

@@ -1,4 +1,8 @@
-"""A small TAP harness for tests of the launcher: cases are functions that raise when unhappy."""
+"""A small TAP harness for tests of the launcher: cases are functions that raise when unhappy.
+
+The launcher itself reads SAKER_TEST_SMP and SAKER_TEST_APPEND: every machine here has so many CPUs and these words,
+but those of `saker bench`, which count instructions.  A case that is about one CPU says --smp 1.
+"""
 import os
 import subprocess
 import sys
@@ -29,6 +33,11 @@ def equal(actual, expected, what="value"):
 def holds(condition, what):
     if not condition:
         raise AssertionError(what)
+
+
+def cpus(least):
+    """Options for what needs more than one CPU; SAKER_TEST_SMP may ask for more."""
+    return "--smp", str(max(least, int(os.environ.get("SAKER_TEST_SMP") or 1)))
 
 
 def kernel_options():

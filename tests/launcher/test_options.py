@@ -82,6 +82,26 @@ def append():
     holds(done.out.endswith(b"saker.word=17 other\n"), done.out)
 
 
+@case("options: SAKER_TEST_SMP and SAKER_TEST_APPEND are for every machine that does not say otherwise")
+def tests_own():
+    env = {"SAKER_TEST_SMP": "3", "SAKER_TEST_APPEND": "one=1"}
+    done = run("sh", "-c", "nproc; cat /proc/cmdline", options=["--append", "two=2"], env=env)
+    done.check(0, None)
+    holds(done.out.startswith(b"3\n") and done.out.endswith(b" one=1 two=2\n"), done.out)
+    run("nproc", options=["--smp", "2"], env=env).check(0, b"2\n")
+    equal(run("true", env={"SAKER_TEST_SMP": "none"}).status, 2, "status")
+
+
+@case("options: the words of several debug= lists add up", only="saker")
+def debug_lists():
+    done = run("sh", "-c", "/bin/true; grep -c 'syscalls_total{' /proc/saker/metrics; cat /proc/saker/proof",
+               options=["--debug", "metrics", "--append", "debug=audit debug=verify"])
+    done.check(0, None, None)
+    calls, *proof = done.out.split(b"\n")
+    counts = dict(line.split() for line in proof if line)
+    holds(int(calls) > 3 and int(counts[b"audit_spaces"]) > 0 and int(counts[b"verify_pages"]) > 0, done.out)
+
+
 @case("options: --machine q35 behaves the same")
 def q35():
     run("sh", "-c", "cat; echo err >&2; exit 9", options=["--machine", "q35"],

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 
-from tap import BOOT_LIMIT, case, command, equal, holds, run, scratch
+from tap import BOOT_LIMIT, case, command, cpus, equal, holds, run, scratch
 
 WIRE = "for f in /proc/1/fd/*; do readlink $f; done | grep -E 'vport|ttyS'; "
 
@@ -53,7 +53,7 @@ def serial():
 @case("ports: 4 MiB go there and back at once")
 def both_ways():
     data = os.urandom(4 << 20)
-    done = run("cat", stdin=data, options=["--smp", "2"])
+    done = run("cat", stdin=data, options=cpus(2))
     equal(hashlib.sha256(done.out).digest(), hashlib.sha256(data).digest(), f"{len(done.out)} bytes")
     done.check(0, None, b"")
 

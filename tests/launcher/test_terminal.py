@@ -8,7 +8,7 @@ import time
 
 import pexpect
 
-from tap import BOOT_LIMIT, TOP, KERNEL, case, command, equal, holds
+from tap import BOOT_LIMIT, TOP, KERNEL, case, command, cpus, equal, holds
 
 PROMPT = r"[#$] (\x1b\[6n)?"
 
@@ -149,8 +149,9 @@ def console():
     kernel = "build/linux/vmlinuz" if KERNEL == "linux" else "build/saker.elf"
     child = pexpect.spawn("qemu-system-x86_64", [
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", "tcg",
-        "-cpu", "max", "-M", "q35", "-m", "256M", "-serial", "stdio", "-kernel", kernel,
-        "-initrd", "build/initramfs.cpio", "-append", "console=ttyS0 quiet panic=-1"],
+        "-cpu", "max", "-M", "q35", "-m", "256M", "-serial", "stdio", "-kernel", kernel, "-smp", cpus(1)[1],
+        "-initrd", "build/initramfs.cpio",
+        "-append", "console=ttyS0 quiet panic=-1 " + os.environ.get("SAKER_TEST_APPEND", "")],
         cwd=TOP, timeout=BOOT_LIMIT, encoding="utf-8")
     child.expect(PROMPT)
     ask(child, "tty", "/dev/(console|ttyS0)")

@@ -28,7 +28,8 @@ with CMD's exit status.  Without CMD: a shell.
 
 exit status: CMD's; 128+N killed by signal N; 127 not found; 126 not executable; 125 the kernel
 panicked or never got as far as CMD (its log is on stderr); 124 timeout; 2 bad option.
-Environment: SAKER_ACCEL replaces `auto`.
+Environment: SAKER_ACCEL replaces `auto`.  For tests: SAKER_TEST_SMP replaces the 1 CPU, and
+SAKER_TEST_APPEND is more words for the kernel's command line, before those of --append.
 """
 VALUES = {"rootfs", "smp", "mem", "accel", "machine", "kernel", "debug", "append", "timeout",
           "share", "log", "crash", "core", "qemu"}
@@ -76,7 +77,7 @@ def _number(name, text, kind, least):
     else:
         if value > least or (kind is int and value == least):
             return value
-    raise bad(f"--{name}: {text}: not a number in range")
+    raise bad(f"{name}: {text}: not a number in range")
 
 
 def _size(text):
@@ -94,9 +95,9 @@ def _choice(name, text, known):
 
 def _set(options, name, value):
     if name == "smp":
-        options.smp = _number(name, value, int, 1)
+        options.smp = _number("--smp", value, int, 1)
     elif name == "timeout":
-        options.timeout = _number(name, value, float, 0)
+        options.timeout = _number("--timeout", value, float, 0)
     elif name == "mem":
         options.mem = _size(value)
     elif name == "accel":
@@ -160,6 +161,8 @@ def take(command, text, args, takes):
 
 def parse(top, args):
     options = Options(top)
+    if os.environ.get("SAKER_TEST_SMP"):
+        options.smp = _number("SAKER_TEST_SMP", os.environ["SAKER_TEST_SMP"], int, 1)
     at = 0
     while at < len(args) and args[at].startswith("-"):
         word = args[at]
@@ -170,7 +173,7 @@ def parse(top, args):
             show_help(HELP)
         name, has_value, value = word[2:].partition("=")
         if name == "gdb" and word.startswith("--"):
-            options.gdb = _number("gdb", value, int, 1) if has_value else 1234
+            options.gdb = _number("--gdb", value, int, 1) if has_value else 1234
         elif word.startswith("--") and name in VALUES:
             if not has_value:
                 if at == len(args):
@@ -181,4 +184,5 @@ def parse(top, args):
         else:
             raise bad(f"{word}: no such option")
     options.command = args[at:]
+    options.append = " ".join(filter(None, (os.environ.get("SAKER_TEST_APPEND"), options.append)))
     return options

@@ -361,8 +361,9 @@ class Session:
         return status
 
     def settle(self):
-        """A program's crash report is on its way through the serial port when the command has ended."""
-        while self.reports and self.machine.console >= 0 and \
+        """A program's crash report is on its way through the serial port when the command has ended; a panic's
+        last line is, when its beginning shows the end, and a core is to have CPUs that have come to rest."""
+        while (self.reports or self.machine.monitor) and self.machine.console >= 0 and \
                 select.select([self.machine.console], [], [], SETTLE)[0]:
             self.read_console()
 
