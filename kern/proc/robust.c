@@ -88,7 +88,7 @@ void vfork_done(struct task *t)
 	if (!w)
 		return;				/* the parent was killed and does not wait any more */
 	WRITE_ONCE(w->done, true);
-	waitq_wake_all(&w->wait);
+	waitq_wake_later(&w->wait);		/* it waits for this program's end, as a rule: two switches less */
 }
 
 void task_release_mm(struct task *self)

@@ -67,7 +67,7 @@ static void affinity_enforce(struct thread *t)
 		t->cpu = sched_pick_cpu(t, rq->cpu);
 		runq_rebase(rq, cpu_rq(t->cpu), t);
 		spin_unlock(&rq->lock);
-		sched_place(t, t->cpu, RUNQ_PLACE_WOKEN, false);
+		sched_place(t, t->cpu, RUNQ_PLACE_WOKEN, WAKE_FAIR);
 		irq_restore(irq);
 		return;
 	}

@@ -59,7 +59,7 @@ static struct thread *finish_switch(void) RELEASES(&this_rq()->lock)
 	}
 	spin_unlock(&rq->lock);
 	if (unlikely(push))
-		sched_place(prev, prev->cpu, RUNQ_PLACE_WOKEN, false);
+		sched_place(prev, prev->cpu, RUNQ_PLACE_WOKEN, WAKE_FAIR);
 	if (rq->current != &rq->idle)
 		sched_arm_slice(rq);
 	return dead ? prev : NULL;
@@ -244,18 +244,23 @@ static bool check_preempt(struct runq *rq, struct thread *t) MUST_HOLD(&rq->lock
 	return false;
 }
 
+/* Does the waker's wish count?  Only on its own CPU, and among threads whose order is a matter of fairness. */
+static bool wish_counts(const struct runq *rq, const struct thread *t)
+{
+	return rq->cpu == cpu_id() && rq->current != &rq->idle && rq->current->policy != SCHED_IDLE && !thread_is_rt(t);
+}
+
 /* Queues t on rq, which is locked, and unlocks it. */
-static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, bool handoff) RELEASES(&rq->lock)
+static void place_locked(struct runq *rq, struct thread *t, enum runq_place how, enum wake_wish wish) RELEASES(&rq->lock)
 {
 	bool ipi = false;
 
 	runq_account(rq, clock_mono_ns());
 	runq_enqueue(rq, t, how);
-	handoff = handoff && rq->cpu == cpu_id() && rq->current != &rq->idle && !thread_is_rt(t);
-	if (handoff)
-		rq->next_hint = t;
-	else
+	if (wish == WAKE_FAIR || !wish_counts(rq, t))
 		ipi = check_preempt(rq, t);
+	else if (wish == WAKE_HANDOFF)
+		rq->next_hint = t;
 	spin_unlock(&rq->lock);
 	if (ipi)
 		arch_ipi_reschedule(rq->cpu);
@@ -263,7 +268,7 @@ static void place_locked(struct runq *rq, struct thread *t, enum runq_place how,
 		sched_arm_slice(rq);
 }
 
-void sched_place(struct thread *t, u32 cpu, enum runq_place how, bool handoff)
+void sched_place(struct thread *t, u32 cpu, enum runq_place how, enum wake_wish wish)
 {
 	for (;;) {
 		struct runq *rq = cpu_rq(cpu);
@@ -271,7 +276,7 @@ void sched_place(struct thread *t, u32 cpu, enum runq_place how, bool handoff)
 		spin_lock(&rq->lock);
 		/* The affinity may have changed since cpu was chosen; under this lock it cannot. */
 		if (likely(thread_allowed_on(t, cpu))) {
-			place_locked(rq, t, how, handoff);
+			place_locked(rq, t, how, wish);
 			return;
 		}
 		t->cpu = sched_pick_cpu(t, cpu);
@@ -292,7 +297,7 @@ static bool wake_claim(struct thread *t, u32 mask)
 	return false;
 }
 
-static bool wake(struct thread *t, u32 mask, bool handoff)
+static bool wake(struct thread *t, u32 mask, enum wake_wish wish)
 {
 	struct runq *rq;
 	u64 irq;
@@ -317,14 +322,14 @@ static bool wake(struct thread *t, u32 mask, bool handoff)
 	rq->wakeups++;
 	trace_sched_wake(t->trace_id, t->cpu);
 	t->wake_ns = clock_mono_ns();
-	cpu = handoff && thread_allowed_on(t, cpu_id()) ? cpu_id() : sched_pick_cpu(t, t->cpu);
+	cpu = wish == WAKE_HANDOFF && thread_allowed_on(t, cpu_id()) ? cpu_id() : sched_pick_cpu(t, t->cpu);
 	if (cpu == rq->cpu) {
-		place_locked(rq, t, RUNQ_PLACE_WOKEN, handoff);
+		place_locked(rq, t, RUNQ_PLACE_WOKEN, wish);
 	} else {
 		runq_rebase(rq, cpu_rq(cpu), t);
 		t->cpu = cpu;
 		spin_unlock(&rq->lock);
-		sched_place(t, cpu, RUNQ_PLACE_WOKEN, handoff);
+		sched_place(t, cpu, RUNQ_PLACE_WOKEN, wish);
 	}
 	irq_restore(irq);
 	return true;
@@ -332,12 +337,17 @@ static bool wake(struct thread *t, u32 mask, bool handoff)
 
 bool sched_wake_state(struct thread *t, u32 mask)
 {
-	return wake(t, mask, false);
+	return wake(t, mask, WAKE_FAIR);
 }
 
 bool sched_wake_handoff(struct thread *t)
 {
-	return wake(t, SCHED_WAKE_NORMAL, true);
+	return wake(t, SCHED_WAKE_NORMAL, WAKE_HANDOFF);
+}
+
+bool sched_wake_later(struct thread *t)
+{
+	return wake(t, SCHED_WAKE_NORMAL, WAKE_LATER);
 }
 
 void sched_start(struct thread *t)
@@ -351,7 +361,7 @@ void sched_start(struct thread *t)
 	t->cpu = sched_pick_cpu(t, self);
 	store_release(&t->state, THREAD_RUNNABLE);
 	this_rq()->forks++;
-	sched_place(t, t->cpu, RUNQ_PLACE_NEW, false);
+	sched_place(t, t->cpu, RUNQ_PLACE_NEW, WAKE_FAIR);
 	irq_restore(irq);
 }
 
@@ -373,7 +383,7 @@ void sched_kick(struct thread *t)
 		mask |= 1u << THREAD_SLEEP_INTR;
 	if (flags & TF_FATAL)
 		mask |= 1u << THREAD_SLEEP_KILL | 1u << THREAD_STOPPED | 1u << THREAD_TRACED;
-	if (mask && wake(t, mask, false))
+	if (mask && wake(t, mask, WAKE_FAIR))
 		return;
 	cpu = READ_ONCE(t->cpu);
 	if (cpu != cpu_id() && READ_ONCE(t->on_cpu))

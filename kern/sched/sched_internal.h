@@ -23,9 +23,11 @@ struct runq *thread_rq_lock(struct thread *t, u64 *irq) ACQUIRES(&thread_rq_lock
 void sched_switch(struct runq *rq, u64 now) RELEASES(&rq->lock);
 /* Makes the CPU of rq look at its queue again; rq locked.  True: the caller must send an IPI after unlocking. */
 MUST_USE bool sched_poke_locked(struct runq *rq) MUST_HOLD(&rq->lock);
+/* What a waker wants of its own CPU: whoever is due, the woken thread next, or itself for now. */
+enum wake_wish { WAKE_FAIR, WAKE_HANDOFF, WAKE_LATER };
 /* Queues a RUNNABLE thread that is neither queued nor running and whose t->cpu is cpu already; elsewhere if it may not
- * run there any more.  handoff: see sched_wake_handoff().  Interrupts off, no lock held. */
-void sched_place(struct thread *t, u32 cpu, enum runq_place how, bool handoff);
+ * run there any more.  Interrupts off, no lock held. */
+void sched_place(struct thread *t, u32 cpu, enum runq_place how, enum wake_wish wish);
 void sched_arm_slice(struct runq *rq);		/* this CPU's, unlocked, interrupts off */
 void sched_slice_fired(struct timer *timer);
 

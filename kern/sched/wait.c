@@ -69,7 +69,8 @@ void waitq_wake_nested(struct waitq *q, u32 n, u32 key)
 	spin_unlock(&q->lock);
 }
 
-void waitq_wake_handoff(struct waitq *q, u32 key)
+/* The first thread that simply sleeps is woken by `first`. */
+static void wake_first_by(struct waitq *q, u32 key, bool (*first)(struct thread *t))
 {
 	struct waiter *w, *tmp;
 	bool handed = false;
@@ -83,13 +84,23 @@ void waitq_wake_handoff(struct waitq *q, u32 key)
 
 		if (!handed && w->wake == waiter_wake) {
 			w->woken = true;
-			woke = handed = sched_wake_handoff(w->thread);
+			woke = handed = first(w->thread);
 		} else {
 			woke = w->wake(w, key);
 		}
 		if (woke && exclusive)
 			return;
 	}
+}
+
+void waitq_wake_handoff(struct waitq *q, u32 key)
+{
+	wake_first_by(q, key, sched_wake_handoff);
+}
+
+void waitq_wake_later(struct waitq *q)
+{
+	wake_first_by(q, ~0u, sched_wake_later);
 }
 
 #ifdef SAKER_DEBUG

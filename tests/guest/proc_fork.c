@@ -163,6 +163,29 @@ static void vfork_child_killed(void)
 	tap_killed(kid, SIGKILL);
 }
 
+/* On one CPU, with a program that never sleeps and is due as much as we are. */
+static void vfork_parent_gets_its_turn_beside_a_busy_program(void)
+{
+	static char *const spin[] = { "sh", "-c", "while :; do :; done", NULL };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	tap_must(sched_setaffinity(0, sizeof(one), &one));
+	for (int i = 0; i < 3; i++) {
+		pid_t kid = vfork();
+
+		if (kid == 0) {
+			execv("/bin/sh", spin);
+			_exit(99);
+		}
+		tap_need(kid > 0);
+		tap_eq(waitpid(kid, NULL, WNOHANG), 0);
+		tap_must(kill(kid, SIGKILL));
+		tap_killed(kid, SIGKILL);
+	}
+}
+
 static void exit_codes_are_eight_bits(void)
 {
 	static const int code[] = { 0, 1, 127, 128, 255, 256, 257, -1, 0x12345 };
@@ -376,6 +399,7 @@ TAP_MAIN(
 	CASE(vfork_waits_for_exec),
 	CASE(vfork_parent_survives_a_failed_exec),
 	CASE(vfork_child_killed),
+	CASE(vfork_parent_gets_its_turn_beside_a_busy_program),
 	CASE(exit_codes_are_eight_bits),
 	CASE(descriptors_are_closed_by_exit),
 	CASE(orphans_get_a_new_parent),

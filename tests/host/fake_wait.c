@@ -50,4 +50,5 @@ void waitq_wake(struct waitq *q, u32 n, u32 key)
 	}
 }
 
+void waitq_wake_later(struct waitq *q) { waitq_wake_all(q); }
 void waitq_wake_handoff(struct waitq *q, u32 key) { waitq_wake(q, 1, key); }

@@ -28,6 +28,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
 """
 WITH_VALUE = ("--against", "--kernel", "--runs", "--points", "--profile", "--spans", "--append")
 RUNS_TIME = 3
+SAMPLE_NS = 20_000_000  # what a sample of time takes at least: a few iterations are mostly chance
 BOOT_ROWS = ("boot_to_init", "memory_after_boot")
 # What is counted per iteration on Saker: the kernel functions that stand for it.
 EVENTS = {"page_faults": r"vm_fault", "tlb_flushes": r"mmu_flush_(all|page|tag|kernel_local)",
@@ -118,8 +119,10 @@ def parse(top, args):
     return request
 
 
-def words_of(request):
-    words = [] if request.icount else ["repeat=3"]
+def words_of(top, request):
+    words = []
+    if not request.icount:
+        words += ["repeat=3", f"ticks={SAMPLE_NS * machine.ticks_per_ns(top, False):.0f}"]
     words += ["points=all"] if request.points else []
     return words + [name for name in request.rows + request.curves
                     if name not in BOOT_ROWS and name != "boot_by_memory"]
@@ -139,7 +142,7 @@ def progress(total):
 def boots(top, request):
     """{kernel: [Boot, ...]}; the kernels take turns."""
     done = {kernel: [] for kernel in request.kernels}
-    words = words_of(request)
+    words = words_of(top, request)
     repeat = 1 if request.icount else 3
     show = progress(len(request.kernels) * request.runs * len(request.rows) * repeat)
     for run in range(request.runs):

@@ -27,6 +27,8 @@ bool sched_wake_state(struct thread *t, u32 mask);
 static inline bool sched_wake(struct thread *t) { return sched_wake_state(t, SCHED_WAKE_NORMAL); }
 /* Wakes and means to sleep soon: t may take this CPU over without an IPI (pipe and futex hand-off). */
 bool sched_wake_handoff(struct thread *t);
+/* Wakes whoever is likely to wait for the running thread next: on this CPU, t's turn comes when it sleeps or its slice ends. */
+bool sched_wake_later(struct thread *t);
 void sched_yield_cpu(void);
 void sched_resched_if_needed(void);		/* in long loops of kernel code, no lock held */
 NORETURN void sched_exit(void);			/* the running thread leaves its stack; its last reference is dropped by the next */

@@ -34,6 +34,7 @@ void waitq_wake_nested(struct waitq *q, u32 n, u32 key);
 static inline void waitq_wake_all(struct waitq *q) { waitq_wake(q, ~0u, ~0u); }
 static inline void waitq_wake_one(struct waitq *q) { waitq_wake(q, 1, ~0u); }
 void waitq_wake_handoff(struct waitq *q, u32 key);	/* one exclusive waiter, by sched_wake_handoff */
+void waitq_wake_later(struct waitq *q);			/* the first waiter, by sched_wake_later; the others as usual */
 static inline bool waitq_active(const struct waitq *q) { memory_fence(); return !list_empty_hint(&q->waiters); }
 
 /*
