@@ -2,9 +2,10 @@
  * The benchmark program's frame.  As process 1 it sets the machine up, reads its words from
  * /bench/args, times what they name, and powers the machine off; otherwise its words are arguments.
  *
- * Words: a row's or curve's name; `rows` for all rows; `scale=N` multiplies the iterations;
- * `repeat=N` times each row N times, each time for `ticks=N` of the time-stamp counter at least; `points=all` takes every point of a curve; `fixed`, the
- * first word, has this program and all that it starts at the same addresses in every boot.
+ * Words: a row's or curve's name; CURVE@X for one point of a curve, which may lie between those it has;
+ * `rows` for all rows; `scale=N` multiplies the iterations of rows; `repeat=N` times each row N times, each
+ * time for `ticks=N` of the time-stamp counter at least; `points=all` takes every point of a curve; `fixed`,
+ * the first word, has this program and all that it starts at the same addresses in every boot.
  * Lines written: `boot TICKS FREE_KIB`, `row NAME N TICKS`, `point NAME X N TICKS`,
  * `fail NAME REASON`, `end`.
  */
@@ -149,17 +150,22 @@ static void point_time(const struct curve *curve, unsigned long x)
 	}
 	curve->setup(x);
 	curve->run(1);
+	bench_mark_begin();
 	before = bench_ticks();
 	curve->run(curve->n);
 	after = bench_ticks();
+	bench_mark_end();
 	printf("point %s %lu %lu %llu\n", curve->name, x, curve->n,
 	       (unsigned long long)(after - before));
 	curve->done(x);
 }
 
-static void curve_time(const struct curve *curve)
+/* x: that point; 0: those it has. */
+static void curve_time(const struct curve *curve, unsigned long x)
 {
-	for (unsigned i = 0; i < COUNT(curve->xs) && curve->xs[i]; i++)
+	if (x)
+		point_time(curve, x);
+	for (unsigned i = 0; !x && i < COUNT(curve->xs) && curve->xs[i]; i++)
 		if (points_all || i < curve->xs_default)
 			point_time(curve, curve->xs[i]);
 }
@@ -181,12 +187,14 @@ static int rows_time(const char *name)
 
 static int curves_time(const char *name)
 {
+	const char *at = name ? strchr(name, '@') : NULL;
+	size_t len = at ? (size_t)(at - name) : name ? strlen(name) : 0;
 	int found = 0;
 
 	for (unsigned i = 0; i < COUNT(curve_tables); i++)
 		for (const struct curve *curve = curve_tables[i]; curve->name; curve++)
-			if (!name || !strcmp(name, curve->name)) {
-				curve_time(curve);
+			if (!name || (!strncmp(name, curve->name, len) && !curve->name[len])) {
+				curve_time(curve, at ? strtoul(at + 1, NULL, 10) : 0);
 				fflush(stdout);
 				found = 1;
 			}

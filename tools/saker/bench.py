@@ -20,7 +20,7 @@ NAME is a row, a curve, `rows`, `curves` or `boot`; none: all rows and the curve
   --kernel LIST     only these of saker,linux,linux_mitigations_off (rows then have no ratio)
   --runs N          boots of each kernel (3 for time, 1 for instructions)
   --points all      every point of the curves
-  --profile NAME    where a row's instructions go on Saker, by function
+  --profile NAME    where a row's instructions go on Saker, by function; CURVE@X: those of a curve's point
   --spans NAME      the same by the tracer's spans (rows that fork in each iteration)
   --no-floor        leave out the count of user instructions and events
   --append STR      Saker's command line (exec_image=block)

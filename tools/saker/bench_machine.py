@@ -42,6 +42,7 @@ class Boot:
             self.order.append((words[1], int(words[2])))
         elif words[:1] == ["point"] and len(words) == 5:
             self.points[words[1], int(words[2])] = int(words[4]) / int(words[3]) / unit
+            self.order.append((words[1], int(words[3])))
         elif words[:1] == ["fail"] and len(words) > 1:
             self.failures.append((words[1], " ".join(words[2:])))
         elif words == ["end"]:
