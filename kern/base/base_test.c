@@ -133,7 +133,7 @@ TEST(list, order_removal_and_splice)
 
 struct key {
 	struct rb_node node;
-	u32 k, size;			/* size: nodes of the subtree, kept by the tree's update */
+	u32 k, size, max;		/* nodes of the subtree and its greatest key, kept by the tree's update */
 	bool in;
 };
 
@@ -141,6 +141,15 @@ static u32 rb_size(const struct rb_node *n)
 {
 	return n ? container_of(n, struct key, node)->size : 0;
 }
+
+static u32 rb_max(const struct rb_node *n)
+{
+	const struct key *x = container_of(n, struct key, node);
+
+	return n->child[1] ? container_of(n->child[1], struct key, node)->max : x->k;
+}
+
+static bool rb_counts;			/* else nodes keep the greatest key only, which most changes leave as it is */
 
 /* Black height of the subtree; checks colours, order and parents. */
 static u32 rb_check(const struct rb_node *n, const struct rb_node *parent, u32 lo, u32 hi)
@@ -157,13 +166,21 @@ static u32 rb_check(const struct rb_node *n, const struct rb_node *parent, u32 l
 	l = rb_check(n->child[0], n, lo, k);
 	r = rb_check(n->child[1], n, k, hi);
 	CHECK_EQ(l, r);
-	CHECK_EQ(container_of(n, struct key, node)->size, rb_size(n->child[0]) + rb_size(n->child[1]) + 1);
+	if (rb_counts)
+		CHECK_EQ(container_of(n, struct key, node)->size, rb_size(n->child[0]) + rb_size(n->child[1]) + 1);
+	CHECK_EQ(container_of(n, struct key, node)->max, rb_max(n));
 	return l + !n->red;
 }
 
-static void rb_count(struct rb_node *n)
+static bool rb_count(struct rb_node *n)
 {
-	container_of(n, struct key, node)->size = rb_size(n->child[0]) + rb_size(n->child[1]) + 1;
+	struct key *x = container_of(n, struct key, node);
+	u32 size = rb_size(n->child[0]) + rb_size(n->child[1]) + 1, max = rb_max(n);
+	bool changed = (rb_counts && x->size != size) || x->max != max;
+
+	x->size = size;
+	x->max = max;
+	return changed;
 }
 
 static void rb_put(struct rb_tree *t, struct key *x)
@@ -177,11 +194,13 @@ static void rb_put(struct rb_tree *t, struct key *x)
 	rb_insert(t, &x->node, parent, link);
 }
 
-TEST(rbtree, random_inserts_and_removals_stay_balanced)
+static void rb_random(void)
 {
 	static struct key keys[500];
 	struct rb_tree t = { .update = rb_count };
 	u32 n = 0;
+
+	memset(keys, 0, sizeof(keys));
 
 	for (u32 step = 0; step < 40000; step++) {
 		struct key *x = &keys[host_random_below(ARRAY_LEN(keys))];
@@ -200,7 +219,8 @@ TEST(rbtree, random_inserts_and_removals_stay_balanced)
 		u32 count = 0;
 
 		CHECK(!t.root || !t.root->red);
-		CHECK_EQ(rb_size(t.root), n);
+		if (rb_counts)
+			CHECK_EQ(rb_size(t.root), n);
 		rb_check(t.root, NULL, 0, ~0u);
 		for (struct rb_node *p = rb_first(&t); p; p = rb_next(p))
 			count++;
@@ -209,4 +229,16 @@ TEST(rbtree, random_inserts_and_removals_stay_balanced)
 			count--;
 		CHECK_EQ(count, 0u);
 	}
+}
+
+TEST(rbtree, random_inserts_and_removals_stay_balanced)
+{
+	rb_counts = true;
+	rb_random();
+}
+
+TEST(rbtree, updates_stop_where_nothing_changes)
+{
+	rb_counts = false;
+	rb_random();
 }

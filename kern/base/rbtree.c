@@ -33,8 +33,8 @@ static void rotate(struct rb_tree *t, struct rb_node *n, u32 side)
 	up->child[side] = n;
 	n->parent = up;
 	if (t->update) {
-		t->update(n);
-		t->update(up);		/* what lies below it is the same as before: no need to go on */
+		(void)t->update(n);
+		(void)t->update(up);	/* what lies below it is the same as before: no need to go on */
 	}
 }
 
@@ -42,8 +42,17 @@ void rb_update(struct rb_tree *t, struct rb_node *n)
 {
 	if (!t->update)
 		return;
-	for (; n; n = n->parent)
-		t->update(n);
+	while (n && t->update(n))
+		n = n->parent;
+}
+
+/* n stands in a new place: what it kept says nothing about whether those above must change. */
+static void update_placed(struct rb_tree *t, struct rb_node *n)
+{
+	if (!t->update)
+		return;
+	(void)t->update(n);
+	rb_update(t, n->parent);
 }
 
 void rb_insert(struct rb_tree *t, struct rb_node *n, struct rb_node *parent, struct rb_node **link)
@@ -52,7 +61,7 @@ void rb_insert(struct rb_tree *t, struct rb_node *n, struct rb_node *parent, str
 	n->child[0] = n->child[1] = NULL;
 	n->red = true;
 	*link = n;
-	rb_update(t, n);
+	update_placed(t, n);
 	while ((parent = n->parent) && parent->red) {
 		struct rb_node *grand = parent->parent;		/* exists: a red node is not the root (inv. 1) */
 		u32 side = side_of(parent);
@@ -116,12 +125,11 @@ static void remove_fixup(struct rb_tree *t, struct rb_node *n, struct rb_node *p
 
 void rb_remove(struct rb_tree *t, struct rb_node *n)
 {
-	struct rb_node *hole_parent, *filler;
+	struct rb_node *hole_parent, *filler, *next = NULL;
 	bool lost_red;
 
 	if (n->child[0] && n->child[1]) {
-		struct rb_node *next = n->child[1];
-
+		next = n->child[1];
 		while (next->child[0])
 			next = next->child[0];
 		filler = next->child[1];
@@ -143,6 +151,8 @@ void rb_remove(struct rb_tree *t, struct rb_node *n)
 		replace_child(t, n->parent, n, filler);
 	}
 	rb_update(t, hole_parent);
+	if (next)
+		update_placed(t, next);
 	if (!lost_red)
 		remove_fixup(t, filler, hole_parent);
 }

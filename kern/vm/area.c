@@ -127,6 +127,13 @@ static void count_area(struct aspace *as, const struct area *a, i64 sign) MUST_H
 	as->gen++;
 }
 
+static void tree_link(struct aspace *as, struct area *a, struct rb_node *parent, struct rb_node **link) MUST_HOLD(&as->lock)
+{
+	rb_insert(&as->areas, &a->node, parent, link);
+	a->set = as->set;
+	count_area(as, a, 1);
+}
+
 static void tree_add(struct aspace *as, struct area *a) MUST_HOLD(&as->lock)
 {
 	struct rb_node **link = &as->areas.root, *parent = NULL;
@@ -135,9 +142,7 @@ static void tree_add(struct aspace *as, struct area *a) MUST_HOLD(&as->lock)
 		parent = *link;
 		link = &parent->child[a->start > container_of(parent, struct area, node)->start];
 	}
-	rb_insert(&as->areas, &a->node, parent, link);
-	a->set = as->set;
-	count_area(as, a, 1);
+	tree_link(as, a, parent, link);
 }
 
 void area_link_after(struct area *a, struct area *origin)
@@ -163,6 +168,19 @@ void area_insert_after(struct aspace *as, struct area *a, struct area *origin)
 void area_insert(struct aspace *as, struct area *a)
 {
 	area_insert_after(as, a, NULL);
+}
+
+/* Of two neighbours one has a free place on the other's side. */
+void area_insert_between(struct aspace *as, struct area *a, struct area *prev, struct area *next)
+{
+	if (next && !next->node.child[0])
+		tree_link(as, a, &next->node, &next->node.child[0]);
+	else if (prev)
+		tree_link(as, a, &prev->node, &prev->node.child[1]);
+	else
+		tree_link(as, a, NULL, &as->areas.root);
+	area_link_after(a, NULL);
+	WRITE_ONCE(as->last_hit, a);
 }
 
 void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj)

@@ -49,8 +49,10 @@ static int copy_areas(struct aspace *from, struct aspace *to) MUST_HOLD(&from->l
 	struct area *a = rb_entry(rb_first(&from->areas), struct area, node);
 
 	for (; a; a = area_next(a)) {
-		if (a->flags & VM_DONTFORK)
+		if (a->flags & VM_DONTFORK) {
+			to->hint_base = 0;		/* a hole that the hint knows nothing of */
 			continue;
+		}
 		struct area *b = area_dup(a);
 
 		if (!b)

@@ -1,10 +1,10 @@
 /*
  * The search for a hole between areas.
  *
- * Most spaces have a few dozen areas and search downwards from mmap_base: they
- * walk from a remembered place and find a hole at once.  A walk that gets
- * long indexes the space, once: from then on each node of its tree knows the
- * widest hole below it, and a search takes a path instead of a walk.  So a small
+ * Most searches go downwards from mmap_base: they walk from a remembered place and
+ * find a hole at once.  A walk that gets long indexes the space, once: from then on
+ * each node of its tree knows the widest hole below it, and a search that the
+ * remembered place does not answer takes a path instead of a walk.  So a small
  * process never pays for the index, and a large one never for the walk.
  *
  * A4  For a search from mmap_base == hint_base: every hole above hint_top is at most
@@ -16,6 +16,7 @@
 #include "vm.h"
 
 #define WALK_MAX 48u			/* areas: then the space is indexed */
+#define WALK_SHORT 4u			/* in one that is */
 
 u64 area_low_guard(const struct area *a)
 {
@@ -29,15 +30,30 @@ static struct area *last_area(struct aspace *as) MUST_HOLD_SHARED(&as->lock)
 	return rb_entry(rb_last(&as->areas), struct area, node);
 }
 
-void area_hole_made(struct aspace *as, u64 start, u64 end)
+/* The hole between two neighbours; a guard gap may reach below its lower neighbour. */
+static u64 hole(u64 bottom, u64 top)
 {
-	if (end <= as->hint_top || !as->hint_base || as->areas.update)
-		return;
-	struct area *above = area_find(as, start), *below = above ? area_prev(above) : last_area(as);
-	u64 top = above ? area_low_guard(above) : USER_TOP;
-	u64 bottom = below ? below->end : 0;
+	return top > bottom ? top - bottom : 0;
+}
 
-	as->hint_hole = MAX(as->hint_hole, MAX(end, top) - MIN(start, bottom));
+/* Is it wider than what the hint says of the holes above it?  Then the next search begins at its top. */
+void area_hole_made(struct aspace *as, struct area *above)
+{
+	u64 top = above ? area_low_guard(above) : USER_TOP;
+
+	if (top <= as->hint_top || !as->hint_base)
+		return;
+	struct area *below = above ? area_prev(above) : last_area(as);
+
+	if (hole(below ? below->end : 0, top) > as->hint_hole)
+		as->hint_top = MIN(top, as->hint_base);
+}
+
+static void hint_store(struct aspace *as, u64 top, u64 widest) MUST_HOLD(&as->lock)
+{
+	as->hint_base = as->mmap_base;
+	as->hint_top = top;
+	as->hint_hole = widest;
 }
 
 /* --- the index -------------------------------------------------------------- */
@@ -47,31 +63,29 @@ static struct area *area_of(struct rb_node *n)
 	return container_of(n, struct area, node);
 }
 
-/* The hole between two neighbours; a guard gap may reach below its lower neighbour. */
-static u64 hole(u64 bottom, u64 top)
-{
-	return top > bottom ? top - bottom : 0;
-}
-
-static void index_update(struct rb_node *n)
+static bool index_update(struct rb_node *n)
 {
 	struct area *a = area_of(n);
+	u64 low = area_low_guard(a), end = a->end, gap = 0;
 
-	a->sub_low = area_low_guard(a);
-	a->sub_end = a->end;
-	a->sub_gap = 0;
 	if (n->child[0]) {
 		const struct area *l = area_of(n->child[0]);
 
-		a->sub_gap = MAX(l->sub_gap, hole(l->sub_end, a->sub_low));
-		a->sub_low = l->sub_low;
+		gap = MAX(l->sub_gap, hole(l->sub_end, low));
+		low = l->sub_low;
 	}
 	if (n->child[1]) {
 		const struct area *r = area_of(n->child[1]);
 
-		a->sub_gap = MAX(a->sub_gap, MAX(r->sub_gap, hole(a->end, r->sub_low)));
-		a->sub_end = r->sub_end;
+		gap = MAX(gap, MAX(r->sub_gap, hole(end, r->sub_low)));
+		end = r->sub_end;
 	}
+	bool changed = a->sub_low != low || a->sub_end != end || a->sub_gap != gap;
+
+	a->sub_low = low;
+	a->sub_end = end;
+	a->sub_gap = gap;
+	return changed;
 }
 
 /* As deep as the tree is high: at most 2 log2(VM_MAX_AREAS). */
@@ -81,7 +95,7 @@ static void index_all(struct rb_node *n)
 		return;
 	index_all(n->child[0]);
 	index_all(n->child[1]);
-	index_update(n);
+	(void)index_update(n);
 }
 
 struct gap_query { u64 len, low, high; bool up; };
@@ -125,6 +139,8 @@ static u64 gap_indexed(struct aspace *as, const struct gap_query *q) MUST_HOLD(&
 	struct rb_node *root = as->areas.root;
 	u64 at;
 
+	if (!root)
+		return gap_fit(q, 0, USER_TOP);
 	if (!as->areas.update) {
 		index_all(root);
 		as->areas.update = index_update;
@@ -158,50 +174,60 @@ static u64 gap_up(struct aspace *as, u64 len, u64 low, u64 high) MUST_HOLD_SHARE
 	return at + len <= high ? at : 0;
 }
 
-static u64 gap_down(struct aspace *as, u64 len, u64 low, u64 high, bool hint) MUST_HOLD(&as->lock)
+/* From top down, at most `max` areas; *widest: the widest hole on the way that does not fit. */
+static u64 gap_down(struct aspace *as, const struct gap_query *q, u64 top, u64 *widest, u32 max) MUST_HOLD_SHARED(&as->lock)
 {
-	bool based = high == as->mmap_base;
-	bool hinted = hint && based && as->hint_base == high && len > as->hint_hole;
-	u64 top = hinted ? as->hint_top : high;
-	u64 widest = hinted ? as->hint_hole : 0;
-	struct area *a = area_find(as, top), *below;
-	u32 steps = 0;
+	struct area *a = area_find(as, top), *below = a ? area_prev(a) : last_area(as);
 
 	if (a)
 		top = MIN(top, area_low_guard(a));
-	below = a ? area_prev(a) : last_area(as);
-	for (;; below = area_prev(below)) {
-		u64 bottom = MAX(below ? below->end : 0, low);
+	for (u32 steps = 0;; below = area_prev(below)) {
+		u64 bottom = MAX(below ? below->end : 0, q->low);
 
-		if (top >= bottom + len) {
-			if (based) {
-				as->hint_base = high;
-				as->hint_top = top - len;
-				as->hint_hole = widest;
-			}
-			return top - len;
-		}
-		if (!below || below->end <= low)
+		if (top >= bottom + q->len)
+			return top - q->len;
+		if (!below || below->end <= q->low)
 			return 0;
-		if (++steps > WALK_MAX)
+		if (++steps > max)
 			return GAP_FAR;
-		if (top > bottom)
-			widest = MAX(widest, top - bottom);
+		*widest = MAX(*widest, hole(bottom, top));
 		top = area_low_guard(below);
 	}
+}
+
+/* Downwards from mmap_base, from where the hint says. */
+static u64 gap_hinted(struct aspace *as, const struct gap_query *q) MUST_HOLD(&as->lock)
+{
+	bool indexed = as->areas.update;
+	bool hinted = as->hint_base == q->high && q->len > as->hint_hole;
+	u64 widest = hinted ? as->hint_hole : 0, at = GAP_FAR;
+
+	if (hinted || !indexed)
+		at = gap_down(as, q, hinted ? as->hint_top : q->high, &widest, indexed ? WALK_SHORT : WALK_MAX);
+	/* The hint is only a hint: a place that was found and not used may hide behind it. */
+	if (!at && hinted) {
+		widest = 0;
+		at = indexed ? GAP_FAR : gap_down(as, q, q->high, &widest, WALK_MAX);
+	}
+	if (at == GAP_FAR) {
+		at = gap_indexed(as, q);
+		widest = q->len - PAGE_SIZE;
+	}
+	if (at)
+		hint_store(as, at, widest);
+	return at;
 }
 
 u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up)
 {
 	struct gap_query q = { len, low, high, up };
-	u64 at = GAP_FAR;
+	u64 at = GAP_FAR, widest = 0;
 
 	if (len > high || high - len < low)
 		return 0;
+	if (!up && high == as->mmap_base)
+		return gap_hinted(as, &q);
 	if (!as->areas.update)
-		at = up ? gap_up(as, len, low, high) : gap_down(as, len, low, high, true);
-	/* The hint is only a hint: a place that was found and not used may hide behind it. */
-	if (!at && !up)
-		at = gap_down(as, len, low, high, false);
+		at = up ? gap_up(as, len, low, high) : gap_down(as, &q, high, &widest, WALK_MAX);
 	return at == GAP_FAR ? gap_indexed(as, &q) : at;
 }

@@ -37,7 +37,7 @@ static void check_index(struct aspace *as, struct rb_node *n)
 	gap = a->sub_gap;
 	check_index(as, n->child[0]);
 	check_index(as, n->child[1]);
-	as->areas.update(n);
+	CHECK(!as->areas.update(n));
 	CHECK(a->sub_low == low && a->sub_end == end && a->sub_gap == gap);
 }
 
@@ -85,6 +85,40 @@ static void run(u32 steps, u32 thin)
 	}
 	CHECK_EQ(!!as->areas.update, thin > 64);
 	aspace_unuse(as);
+}
+
+/* Each place that is found is used: then the hint always says the truth, and finds the highest place (inv. A4). */
+static void run_used(u32 thin)
+{
+	struct aspace *as;
+
+	host_allow_leaks();
+	vm_init();
+	as = aspace_create();
+	NEED(as);
+	as->mmap_base = HIGH;
+	for (u32 step = 0; step < 20000; step++) {
+		u64 len = (1 + host_random_below(host_random_below(8) ? 3 : 40)) * P, at;
+
+		one_change(as);
+		at = plain_search(as, len, VM_MIN_ADDR, HIGH, false);
+		CHECK_EQ(map_at(as, 0, len, host_random_below(2) ? VM_READ : RW), (i64)at);
+		/* What a thread that allocates and frees does: at once, the last ones first, or all over the place. */
+		if (host_random_below(2))
+			CHECK_EQ(aspace_unmap(as, at, len), 0);
+		if (step % thin == thin - 1)
+			CHECK_EQ(aspace_unmap(as, LOW + host_random_below(4000) * P, 400 * P), 0);
+		if (step % 64 == 0)
+			check_index(as, as->areas.root);
+	}
+	CHECK_EQ(!!as->areas.update, thin > 64);
+	aspace_unuse(as);
+}
+
+TEST(gap, places_that_are_used_are_the_highest)
+{
+	run_used(1);
+	run_used(300);
 }
 
 TEST(gap, few_areas_are_walked)

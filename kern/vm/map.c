@@ -154,14 +154,18 @@ static void take_areas(struct aspace *as, u64 start, u64 end, struct area *spare
 		area_split(a, end, spare);
 	for (; a && a->start < end; a = next) {
 		next = area_next(a);
-		if (a->start < start)
+		if (a->start < start) {
 			area_set_range(a, a->start, start);
-		else if (a->end > end)
+		} else if (a->end > end) {
 			area_set_range(a, end, a->end);
-		else
+			next = a;
+		} else {
 			area_unlink(a, dead);
+		}
 	}
-	area_hole_made(as, start, end);
+	if (a)
+		WRITE_ONCE(as->last_hit, a);
+	area_hole_made(as, a);
 }
 
 int map_remove(struct aspace *as, u64 start, u64 end, struct list *dead)
@@ -280,22 +284,24 @@ int map_insert(struct aspace *as, const struct area *like, struct list *dead)
 
 	if (!a)
 		return -ENOMEM;
-	area_insert(as, a);
+	area_insert_between(as, a, prev, next);
+	if (unlikely(next && next->flags & VM_GROWSDOWN))
+		area_hole_made(as, a);
 	return 0;
 }
 
 /* Room for one area more: found out before anything is unmapped. */
 static int map_commit(struct aspace *as, const struct area *like, struct list *dead) MUST_HOLD(&as->lock)
 {
-	u64 pages = (like->end - like->start - map_overlap(as, like->start, like->end)) >> PAGE_SHIFT;
-	int err = map_check_limits(as, pages, like->flags);
+	u64 overlap = map_overlap(as, like->start, like->end);
+	int err = map_check_limits(as, (like->end - like->start - overlap) >> PAGE_SHIFT, like->flags);
 	struct area *own;
 
 	if (err)
 		return err;
 	if (as->nareas >= VM_MAX_AREAS)
 		return -ENOMEM;
-	if (!map_overlap(as, like->start, like->end))
+	if (!overlap)
 		return map_insert(as, like, dead);
 	own = area_dup(like);
 	if (!own)
@@ -306,6 +312,7 @@ static int map_commit(struct aspace *as, const struct area *like, struct list *d
 		return err;
 	}
 	area_insert(as, own);
+	area_hole_made(as, own);
 	area_merge_range(as, like->start, like->end, dead);
 	return 0;
 }

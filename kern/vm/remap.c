@@ -109,6 +109,7 @@ static void move_commit(struct remap *r, struct area *a, struct area *b, u64 to)
 	u64 end = r->old + r->old_len;
 
 	area_insert(as, b);
+	area_hole_made(as, b);
 	if (r->old_len) {
 		if (b->obj) {
 			GUARD_SHARED(&b->obj->lock);
@@ -122,7 +123,7 @@ static void move_commit(struct remap *r, struct area *a, struct area *b, u64 to)
 			area_set_flags(a, a->flags & ~(VM_LOCKED | VM_LOCKONFAULT));
 		} else {
 			area_unlink(a, &r->dead);
-			area_hole_made(as, r->old, end);
+			area_hole_made(as, area_find(as, r->old));
 		}
 	}
 	area_merge_range(as, r->old, end, &r->dead);

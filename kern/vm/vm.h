@@ -235,6 +235,8 @@ struct area *area_dup(const struct area *a);			/* unlinked, with its own referen
 void area_copy(struct area *b, const struct area *a);		/* the same into b, whose content is nothing yet */
 void area_link_after(struct area *a, struct area *origin);	/* onto its object's list, if it has one; NULL: at the end */
 void area_insert(struct aspace *as, struct area *a) MUST_HOLD(&as->lock);		/* linked everywhere, counted */
+/* The same where its neighbours are known, NULL where it has none: no way down the tree. */
+void area_insert_between(struct aspace *as, struct area *a, struct area *prev, struct area *next) MUST_HOLD(&as->lock);
 void area_insert_list(struct aspace *as, struct list *fresh, struct vm_object *obj) MUST_HOLD(&as->lock);	/* each is anonymous or of obj */
 void area_insert_after(struct aspace *as, struct area *a, struct area *origin) MUST_HOLD(&as->lock);	/* fork: behind origin in the object's list */
 /* Out of the tree and the object's list, onto dead. */
@@ -254,7 +256,8 @@ void area_merge_range(struct aspace *as, u64 start, u64 end, struct list *dead) 
 u64 area_find_gap(struct aspace *as, u64 len, u64 low, u64 high, bool up) MUST_HOLD(&as->lock);
 u64 area_low_guard(const struct area *a);			/* start less the stack's guard gap */
 bool area_covers(struct aspace *as, u64 start, u64 end) MUST_HOLD_SHARED(&as->lock);	/* no hole */
-void area_hole_made(struct aspace *as, u64 start, u64 end) MUST_HOLD(&as->lock);	/* for the gap search's hint */
+/* The hole below the area `above` (NULL: behind the last) may have grown.  For the hint of the search. */
+void area_hole_made(struct aspace *as, struct area *above) MUST_HOLD(&as->lock);
 
 /* aspace.c: aspace_create() as a member of set, auxv left to the caller; NULL: of one of its own. */
 MUST_USE struct aspace *space_create(struct area_set *set);

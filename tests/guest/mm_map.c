@@ -123,6 +123,44 @@ static void access_rights_to_the_file_count(void)
 	tap_err((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, d, 0), ENODEV);
 }
 
+#define UNIT (16ul << 20)
+
+static char *units_map(int n)
+{
+	return mmap(NULL, n * UNIT, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+}
+
+static void the_highest_hole_that_fits_is_taken(void)
+{
+	char *p = units_map(64);
+
+	tap_need(p != MAP_FAILED);
+	for (int i = 0; i < 64 && units_map(1) > p; i++)
+		;					/* what is free above */
+	tap_must(munmap(p + 10 * UNIT, UNIT));
+	tap_must(munmap(p + 20 * UNIT, 2 * UNIT));
+	tap_must(munmap(p + 40 * UNIT, UNIT));
+	tap_eq(units_map(2) - p, 20 * UNIT);
+	tap_eq(units_map(1) - p, 40 * UNIT);
+	tap_eq(units_map(1) - p, 10 * UNIT);
+	tap_must(munmap(p + 20 * UNIT, UNIT));
+	tap_eq(units_map(1) - p, 20 * UNIT);
+	tap_must(munmap(p + 20 * UNIT, UNIT));
+	tap_must(munmap(p + 21 * UNIT, UNIT));		/* together room for two, above what was tried last */
+	tap_must(munmap(p + 40 * UNIT, UNIT));
+	tap_eq(units_map(2) - p, 20 * UNIT);
+	tap_eq(units_map(1) - p, 40 * UNIT);
+	tap_ok(units_map(1) < p);
+	for (int i = 0; i < 64; i += 2)			/* many areas: another search */
+		tap_must(mprotect(p + i * UNIT, UNIT, PROT_READ));
+	tap_must(munmap(p + 33 * UNIT, 3 * UNIT));
+	tap_must(munmap(p + 5 * UNIT, 2 * UNIT));
+	tap_ok(units_map(4) < p);
+	tap_eq(units_map(2) - p, 34 * UNIT);
+	tap_eq(units_map(2) - p, 5 * UNIT);
+	tap_eq(units_map(1) - p, 33 * UNIT);
+}
+
 static void a_free_hint_is_taken(void)
 {
 	char *p = tap_pages(10), *q;
@@ -316,6 +354,7 @@ TAP_MAIN(
 	CASE(munmap_errors),
 	CASE(mmap_errors),
 	CASE(access_rights_to_the_file_count),
+	CASE(the_highest_hole_that_fits_is_taken),
 	CASE(a_free_hint_is_taken),
 	CASE(fixed_replaces_what_is_there),
 	CASE(fixed_noreplace_does_not),
