@@ -10,10 +10,15 @@
  * A slab is on the cache's partial list iff 0 < free objects; at most
  * SLAB_KEEP_EMPTY wholly free ones are kept.  Objects in magazines count as in
  * use.  Locks: interrupts off for the magazine, cache lock (SLAB) for slabs.
+ *
+ * A stable cache's memory stays what it is for readers under rcu: a freed object
+ * is touched in its first SLAB_STABLE_HEAD bytes alone (so no poison), and the
+ * frames of a surplus slab go past rcu.
  */
 #include <arch/cpu.h>
 #include <base/errno.h>
 #include <base/string.h>
+#include <core/rcu.h>
 #include "mem_internal.h"
 
 #define SLAB_MAX_MAGAZINES 128u		/* caches beyond this work without magazines */
@@ -36,6 +41,7 @@ struct slab_cache {
 	u32 per_slab;
 	u32 id;				/* index into cpu_magazines, SLAB_NO_ID: none */
 	u32 mag_high;
+	bool stable;
 	spinlock_t lock;
 	u32 partial GUARDED_BY(&lock);	/* frame number of the first slab with free objects */
 	u32 nempty GUARDED_BY(&lock);
@@ -84,7 +90,7 @@ static void slab_poison(const struct slab_cache *c, void *obj)
 {
 	u64 *w = obj;
 
-	for (u32 i = 0; i < c->size / 8; i++)
+	for (u32 i = 0; i < c->size / 8 && !c->stable; i++)
 		w[i] = POISON_SLAB;
 }
 
@@ -100,6 +106,8 @@ static bool slab_is_poisoned(const struct slab_cache *c, const void *obj)
 
 static void slab_check_alloc(const struct slab_cache *c, void *obj)
 {
+	if (c->stable)
+		return;
 	if (!slab_is_poisoned(c, obj))
 		panic("slab %s: free object %p was written", c->name, obj);
 	/* Another pattern: an object that is freed without having been written is not a double free. */
@@ -113,7 +121,7 @@ static void slab_check_free(const struct slab_cache *c, void *obj)
 
 	if (head->use != PAGE_SLAB || head->owner != c || off % c->size || off / c->size >= c->per_slab)
 		panic("slab %s: %p is not its object", c->name, obj);
-	if (c->size > 8 && slab_is_poisoned(c, obj))
+	if (c->size > 8 && !c->stable && slab_is_poisoned(c, obj))
 		panic("slab %s: %p freed twice", c->name, obj);
 	slab_poison(c, obj);
 }
@@ -204,6 +212,22 @@ static void slab_frames_free(const struct slab_cache *c, struct page *head)
 		head[i].owner = NULL;
 	}
 	page_put(head);
+}
+
+static void slab_frames_free_rcu(struct rcu_head *h)
+{
+	struct page *head = page_of_addr(h);
+
+	slab_frames_free(head->owner, head);
+}
+
+/* A surplus slab: all its objects are free. */
+static void slab_retire(const struct slab_cache *c, struct page *head)
+{
+	if (unlikely(c->stable))
+		rcu_defer(page_addr(head), slab_frames_free_rcu);	/* in the first object's head */
+	else
+		slab_frames_free(c, head);
 }
 
 static int slab_grow(struct slab_cache *c, u32 flags)
@@ -330,7 +354,7 @@ static NOINLINE void slab_flush(struct slab_cache *c, struct magazine *m, void *
 	while (dead) {
 		struct page *next = (struct page *)dead->index;
 
-		slab_frames_free(c, dead);
+		slab_retire(c, dead);
 		dead = next;
 	}
 }
@@ -412,6 +436,15 @@ struct slab_cache *slab_cache_create(const char *name, usize size, usize align)
 	if (!c)
 		panic("no memory for slab cache %s", name);
 	slab_cache_init(c, name, size, align, true);
+	return c;
+}
+
+struct slab_cache *slab_cache_create_stable(const char *name, usize size, usize align)
+{
+	struct slab_cache *c = slab_cache_create(name, size, align);
+
+	VERIFY(size > SLAB_STABLE_HEAD);
+	c->stable = true;
 	return c;
 }
 

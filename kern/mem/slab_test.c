@@ -379,6 +379,37 @@ TEST(slab, objects_do_not_overlap_and_empty_slabs_go_back)
 	CHECK_LE(before, mem_free_pages() + 70 * 8);
 }
 
+TEST(slab, a_stable_caches_memory_stays_its_objects)
+{
+	static u64 *got[2000];
+	struct slab_cache *c;
+	u64 before, freed;
+	u32 looked = 0;
+
+	start(200);
+	c = slab_cache_create_stable("test", 512, 0);
+	for (u32 round = 0; round < 2; round++) {
+		before = mem_free_pages();
+		for (u32 i = 0; i < ARRAY_LEN(got); i++) {
+			NEED((got[i] = slab_alloc(c)));
+			got[i][2] = got[i][63] = 0x1234;
+		}
+		for (u32 i = 0; i < ARRAY_LEN(got); i++)
+			slab_free(c, got[i]);
+		freed = mem_free_pages();
+		for (u32 i = 0; i < ARRAY_LEN(got); i++) {
+			if (page_of_addr(got[i])->use != PAGE_SLAB)
+				continue;
+			CHECK(got[i][2] == 0x1234 && got[i][63] == 0x1234);	/* what a reader may look at */
+			looked++;
+		}
+		rcu_barrier();			/* one deferral is always pending here (fake_rcu.c) */
+		CHECK_LT(freed, mem_free_pages());
+		CHECK_LE(before, mem_free_pages() + 70 * 8);
+	}
+	CHECK(looked);
+}
+
 TEST(slab, random_kmalloc_sizes)
 {
 	static struct { u8 *p; usize n; } live[1000];

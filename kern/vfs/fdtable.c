@@ -3,8 +3,9 @@
  *
  * A slot is free (used clear), reserved (used set, no file) or open.  Changes
  * are made under t->lock.  Readers: a table with one user is read plainly by
- * that user; any other reader takes a reference on the file under rcu and
- * looks again.  Grown arrays are freed past rcu; a table never shrinks.
+ * that user; any other reader takes a reference under rcu on the file, which may be
+ * another one by then (file.c), and looks again.  Grown arrays are freed past rcu; a
+ * table never shrinks.
  * The first 64 slots are part of the table's own allocation.
  */
 #include "vfs_private.h"
@@ -177,28 +178,33 @@ void fdtable_put(struct fdtable *t)
 	slab_free(table_cache, n);
 }
 
-struct file *fdtable_file(struct fdtable *t, int fd, bool path_ok)
+/* With a reference; it was in slot fd when it had that: the slot is looked at before the array, which may have been replaced. */
+static struct file *file_at(struct fdtable *t, u32 fd)
 {
-	struct file *f = NULL, **slot;
+	struct file *f = NULL, **files;
 
 	rcu_read_lock();
-	if ((u32)fd < load_acquire(&t->size)) {
-		slot = &load_acquire(&t->files)[fd];
-		for (;;) {
-			f = load_acquire(slot);
-			if (!f)
-				break;
-			if (ref_try_get(&f->refs)) {
-				if (likely(READ_ONCE(*slot) == f || READ_ONCE(t->files)[fd] == f))
-					break;
-				rcu_read_unlock();
-				file_put(f);
-				rcu_read_lock();
-				slot = &load_acquire(&t->files)[fd];
-			}
-		}
+	while (fd < load_acquire(&t->size)) {
+		files = load_acquire(&t->files);
+		f = load_acquire(&files[fd]);
+		if (!f)
+			break;
+		if (!ref_try_get(&f->refs))
+			continue;
+		if (likely(load_acquire(&files[fd]) == f && READ_ONCE(t->files) == files))
+			break;
+		rcu_read_unlock();
+		file_put(f);
+		rcu_read_lock();
 	}
 	rcu_read_unlock();
+	return f;
+}
+
+struct file *fdtable_file(struct fdtable *t, int fd, bool path_ok)
+{
+	struct file *f = file_at(t, (u32)fd);
+
 	if (f && !path_ok && (f->mode & FILE_PATH)) {
 		file_put(f);
 		return NULL;

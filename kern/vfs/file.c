@@ -1,8 +1,11 @@
 /*
  * Open files: life, reading and writing, position, poll.
  *
- * A struct file is freed past rcu, because descriptor tables are read without
- * a lock.  pos_lock is taken only when the file has more than one reference:
+ * Descriptor tables are read without a lock, yet a struct file is freed at once:
+ * its cache is stable (mem/slab.h), and a free one has no references.  So
+ * fdtable_file(), which takes a reference on what the slot held a moment ago, may get
+ * another file's and finds that out by a second look.  Such a reference is only
+ * given back: at worst a file has a user more for a moment.  pos_lock is taken only when the file has more than one reference:
  * with one, the running system call is the only user.
  */
 #include "vfs_private.h"
@@ -54,11 +57,6 @@ struct file *file_create_anon(const struct file_ops *ops, const char *anon_name,
 	return f;
 }
 
-static void file_free_rcu(struct rcu_head *h)
-{
-	slab_free(file_cache, container_of(h, struct file, rcu));
-}
-
 static void file_destroy(struct file *f)
 {
 	struct vnode *vn = f->vnode;
@@ -85,7 +83,7 @@ static void file_destroy(struct file *f)
 	path_put(&f->path);
 	if (f->cred)
 		cred_put(f->cred);
-	rcu_defer(&f->rcu, file_free_rcu);
+	slab_free(file_cache, f);
 }
 
 void file_put(struct file *f)
@@ -451,7 +449,8 @@ static void area_file_put(void *file)
 
 void file_init(void)
 {
-	file_cache = slab_cache_create("file", sizeof(struct file), 64);
+	_Static_assert(offsetof(struct file, refs) >= SLAB_STABLE_HEAD, "left alone while it is free");
+	file_cache = slab_cache_create_stable("file", sizeof(struct file), 64);
 	anon_vnode = vnode_create(anon_sb, 0, 0600, NULL, NULL);
 	VERIFY(anon_vnode);
 	vm_file_hooks = (struct vm_file_hooks){ area_file_get, area_file_put };

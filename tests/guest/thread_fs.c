@@ -331,6 +331,42 @@ static void *socket_churn(void *arg)
 	return (void *)bad;
 }
 
+/* Descriptor 100 is one file or closed; what was its file a moment ago becomes another one under another number. */
+static ino_t mine;
+
+static void *reopen_or_look(void *arg)
+{
+	struct stat st;
+	long bad = 0;
+
+	if ((long)arg == 0) {
+		for (int i = 0; i < 20000 && !bad; i++) {
+			int fd = open("mine", O_RDONLY);
+
+			bad |= dup2(fd, 100) != 100 || close(fd) != 0 || close(100) != 0;
+			fd = open("other", O_RDONLY);
+			bad |= close(fd) != 0;
+			bad |= i == 10000 && dup2(2, 1000) != 1000;	/* the table grows under the others */
+		}
+		stop = 1;
+		return (void *)bad;
+	}
+	while (!stop && !bad)
+		bad |= fstat(100, &st) ? errno != EBADF : st.st_ino != mine;
+	return (void *)bad;
+}
+
+static void a_closed_descriptor_is_never_another_file(void)
+{
+	struct stat st;
+
+	tap_spit("mine", "m");
+	tap_spit("other", "o");
+	tap_must(stat("mine", &st));
+	mine = st.st_ino;
+	run(reopen_or_look);
+}
+
 static void socket_pairs_in_parallel(void)
 {
 	run(socket_churn);
@@ -347,5 +383,6 @@ TAP_MAIN(
 	CASE(a_pipe_with_many_ends),
 	CASE(lookups_while_names_change),
 	CASE(writing_against_truncation),
+	CASE(a_closed_descriptor_is_never_another_file),
 	CASE(socket_pairs_in_parallel),
 )

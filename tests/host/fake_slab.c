@@ -100,6 +100,11 @@ struct slab_cache *slab_cache_create(const char *name, usize size, usize align)
 	return c;
 }
 
+struct slab_cache *slab_cache_create_stable(const char *name, usize size, usize align)
+{
+	return slab_cache_create(name, size, align);
+}
+
 void *slab_alloc(struct slab_cache *c)
 {
 	void *p;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <core/rcu.h>
 #include <mem/page.h>
 
 void kfree(void *p);
@@ -21,6 +22,13 @@ DEFINE_AUTO(kptr, void *, kfree)
 struct slab_cache;
 /* Boot only or rare; panics when out of memory.  align 0: natural. */
 struct slab_cache *slab_cache_create(const char *name, usize size, usize align);
+/*
+ * Objects may be freed while readers under rcu still look at them: until the reader is quiescent the memory holds an
+ * object of this cache, freed, the same or another one.  What a reader looks at lies past the first SLAB_STABLE_HEAD
+ * bytes, is as the last user left it while the object is free, and says whether it is; then the reader finds out which one it has.
+ */
+#define SLAB_STABLE_HEAD sizeof(struct rcu_head)
+struct slab_cache *slab_cache_create_stable(const char *name, usize size, usize align);
 void slab_free(struct slab_cache *c, void *obj);
 MUST_USE void *slab_alloc(struct slab_cache *c);	/* contents undefined */
 MUST_USE void *slab_zalloc(struct slab_cache *c);

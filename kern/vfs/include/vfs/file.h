@@ -87,13 +87,13 @@ struct file_ops {
 #define FILE_EXEC     (1u << 7)		/* holds vnode_deny_write(): a running program (proc/exec.c) */
 
 struct file {
+	u64 pos;			/* with the next, what the slab may use of a freed one (file.c) */
+	const struct file_ops *ops;
 	refcount_t refs;
 	u32 mode;			/* FILE_*; const after open */
 	u32 flags;			/* O_* status flags; lock to change */
-	const struct file_ops *ops;
 	struct path path;		/* NULL path for anonymous files: then name is used */
 	struct vnode *vnode;		/* path.dentry->vnode, or the anonymous vnode; reference */
-	u64 pos;
 	mutex_t pos_lock;		/* rank FILE_POS */
 	spinlock_t lock;		/* rank FILE */
 	void *priv;
@@ -108,7 +108,6 @@ struct file {
 	struct list async_link;		/* fasync_list; its lock */
 	u64 f_version;
 	struct cred *cred;		/* opener's */
-	struct rcu_head rcu;
 };
 
 /* A file without a name: pipes, eventfd, epoll, sockets.  Takes over nothing; refs == 1.  NULL: no memory. */
