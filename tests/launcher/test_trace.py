@@ -45,12 +45,14 @@ def check_nesting(events):
 @case("trace: a recording has threads, CPUs, names, spans and arrows", only="saker")
 def recording():
     with scratch() as top:
-        status, out, err = trace(*cpus(2), "-o", "t.json", "--flame", "t.svg", "--", "sh", "-c",
+        status, out, err = trace(*cpus(2), "-o", "t.json", "--flame", "t.svg", "--svg", "p.svg", "--", "sh", "-c",
                                  "/bin/true; /bin/echo said | cat; exit 7", top=top)
         equal((status, out), (7, b"said\n"), "status and stdout")
         found = load(os.path.join(top, "t.json"))
         with open(os.path.join(top, "t.svg"), encoding="utf-8") as file:
             flame = file.read()
+        with open(os.path.join(top, "p.svg"), encoding="utf-8") as file:
+            picture = file.read()
     events = found["traceEvents"]
     names = {event["args"]["name"] for event in events if event["ph"] == "M" and "name" in event["args"]}
     holds({"CPUs", "CPU 0", "CPU 1", "true", "echo", "cat", "sh"} <= names, f"tracks: {sorted(names)}")
@@ -66,6 +68,11 @@ def recording():
     rows = table(err)
     equal(rows["exec.vm_switch"][0], "4", "programs that ran: sh, true, echo, cat")
     holds(flame.startswith("<svg") and "exec.total" in flame, "flame graph")
+    holds(">sh</text>" in flame and ">sh</text>" in picture, "boxes of two letters have their names")
+    ticks = re.findall(r'<text x="([0-9.]+)"( text-anchor="end")? y="40" fill="#666">([0-9.]+ us)<', picture)
+    holds(len(ticks) >= 5, f"ticks: {ticks}")
+    for left, ends, text in ticks:
+        holds(ends or float(left) + 5.4 * len(text) <= 1200, f"a tick is cut: {left} {text}")
 
 
 @case("trace: the file is well-formed by the Trace Event Format: of a run with sleeps on two CPUs, and of one that panics", only="saker")

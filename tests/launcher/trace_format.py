@@ -1,13 +1,15 @@
 """
 What is wrong with a trace, by the Trace Event Format (Google, 2016), as Perfetto and chrome://tracing read it.
 
-Complete events (X) of one track nest: the importers drop what overlaps in part.  A flow has one start (s) and one end
+Complete events (X) of one track nest: the importers drop what overlaps in part.  They add ts and dur in floating point,
+speedscope from the first event of a track on, so no end may lie on another, or on the start behind it.  A flow has one start (s) and one end
 (f) that follows it; both bind to the slice around them on their track (bp "e" for the end).
 """
-NEEDED = {"X": ("ts", "dur", "tid"), "i": ("ts", "tid", "s"), "s": ("ts", "tid", "id"), "f": ("ts", "tid", "id"), "M": ("args",)}
+NEEDED = {"X": ("ts", "dur", "tid"), "i": ("ts", "tid", "s"), "s": ("ts", "tid", "id"), "f": ("ts", "tid", "id"), "M": ("args", "tid", "ts")}
 METADATA = {"process_name": "name", "thread_name": "name", "process_sort_index": "sort_index", "thread_sort_index": "sort_index",
             "process_labels": "labels"}
-ROUNDED = 0.0011        # microseconds: times are written with three digits
+DIGIT = 0.001           # microseconds: times are written with three digits
+ROUNDED = 1.1 * DIGIT
 
 
 def number(value):
@@ -37,9 +39,10 @@ def nesting(slices):
     """Slices of one track that overlap in part."""
     open_until = []
     for start, end in sorted(slices, key=lambda one: (one[0], -one[1])):
-        while open_until and open_until[-1] <= start + ROUNDED:
+        while open_until and open_until[-1] <= start - DIGIT / 2:
             open_until.pop()
-        if open_until and end > open_until[-1] + ROUNDED:
+        # What began with the last record of all has no length, and lies on the end of what it is in.
+        if open_until and end > open_until[-1] - DIGIT / 2 and end > start:
             yield f"a slice from {start} to {end} begins in one that ends at {open_until[-1]}"
         open_until.append(end)
 

@@ -11,7 +11,7 @@ function zoom(e){var b=e.currentTarget.querySelector('rect'),x=+b.dataset.x,w=+b
 document.querySelectorAll('g.f').forEach(function(g){var r=g.querySelector('rect'),t=g.querySelector('text'),
 a=(r.dataset.x-x)/w*W,n=r.dataset.w/w*W;if(a<0){n+=a;a=0}if(a+n>W)n=W-a;
 if(n<=0.1){g.style.display='none';return}g.style.display='';r.setAttribute('x',a);r.setAttribute('width',n);
-t.setAttribute('x',a+3);var k=Math.floor((n-6)/6.6);t.textContent=k<3?'':t.dataset.n.slice(0,k)})}
+t.setAttribute('x',a+3);var k=Math.floor((n-6)/6.6),s=t.dataset.n;t.textContent=s.length<=k?s:k<3?'':s.slice(0,k)})}
 """
 
 
@@ -46,6 +46,11 @@ def colour(name):
     return f"rgb({205 + mix % 50},{90 + mix * 2},{40 + mix // 2})"
 
 
+def label(name, room):
+    """A name in room letters: whole if it goes in, else its beginning if that says anything."""
+    return name if len(name) <= room else name[:room] if room >= 3 else ""
+
+
 def depth_of(node):
     return 1 + max((depth_of(child) for child in node.children.values()), default=0)
 
@@ -55,13 +60,12 @@ def boxes(node, name, left, width, level, total, unit):
         return
     share = f"{node.value / total:.1%}" if total else ""
     y = TOP + level * ROW
-    shown = name[:max(0, int((width - 6) / 6.6))]
-    label = escape(shown if len(shown) > 2 else "")
+    shown = escape(label(name, int((width - 6) / 6.6)))
     full = escape(name, {'"': "&quot;"})
     yield (f'<g class="f" onclick="zoom(event)"><title>{full}: {node.value:.0f} {unit}, {share}'
            f'</title><rect x="{left:.2f}" y="{y}" width="{width:.2f}" height="{ROW - 1}" '
            f'data-x="{left:.2f}" data-w="{width:.2f}" fill="{colour(name)}"/>'
-           f'<text x="{left + 3:.2f}" y="{y + 12}" data-n="{full}">{label}</text></g>\n')
+           f'<text x="{left + 3:.2f}" y="{y + 12}" data-n="{full}">{shown}</text></g>\n')
     for inner, child in sorted(node.children.items()):
         part = width * child.value / node.value if node.value else 0
         yield from boxes(child, inner, left, part, level + 1, total, unit)

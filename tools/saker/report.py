@@ -102,7 +102,7 @@ def svg(report):
     width = max(sum(widths), (len(report["reason"]) + len(report["kind"]) + 2) * CHAR * 1.25 + 2 * MARGIN)
     height = TOP + 24 + max(len(part) for part in parts) * LINE + MARGIN
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
-           f'viewBox="0 0 {width:.0f} {height}" font-family="monospace" font-size="12">\n'
+           f'viewBox="0 0 {width:.0f} {height}" font-family="monospace" font-size="12" xml:space="preserve">\n'
            '<style>text{white-space:pre}.head{fill:#a03020;font-weight:bold}.mark{fill:#c02010}</style>\n'
            f'<rect width="100%" height="100%" fill="#fdfdf6"/><rect width="100%" height="{TOP}" fill="#a03020"/>\n'
            f'<text x="{MARGIN}" y="29" font-size="15" fill="#fff">{escape(report["kind"] + ": " + report["reason"])}</text>\n'

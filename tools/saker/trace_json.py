@@ -4,7 +4,7 @@ import json
 
 from .trace_spans import IDLE
 
-CPUS = 1 << 24          # "process" that holds a track per CPU
+CPUS = 1 << 24          # "process" that holds a track per CPU, and the "thread" of the first: some viewers look at tid only
 
 
 class Writer:
@@ -16,34 +16,46 @@ class Writer:
     def time(self, tsc):
         return round((tsc - self.base) * self.scale, 3)
 
+    def length(self, start, end, early=0):
+        """
+        The length of what was written to start there and ends `early` nanoseconds before the end.  Importers add it to the
+        start as floating-point numbers, and take what then ends a last digit late for crossed: slices that would touch
+        another's end are given room.
+        """
+        return max(0, round(self.time(end) - self.time(start) - early / 1000, 3))
+
+    @staticmethod
+    def about(what, pid, tid, **value):
+        """Of a process or thread, in the form of Chrome's own recordings: Qt Creator needs the ts."""
+        return {"ph": "M", "name": what, "pid": pid, "tid": tid, "ts": 0, "args": value}
+
     def names(self):
-        yield {"ph": "M", "name": "process_name", "pid": CPUS, "args": {"name": "CPUs"}}
-        yield {"ph": "M", "name": "process_sort_index", "pid": CPUS, "args": {"sort_index": -1}}
+        yield self.about("process_name", CPUS, CPUS, name="CPUs")
+        yield self.about("process_sort_index", CPUS, CPUS, sort_index=-1)
         for cpu in range(len(self.timeline.running)):
-            yield {"ph": "M", "name": "thread_name", "pid": CPUS, "tid": cpu,
-                   "args": {"name": f"CPU {cpu}"}}
+            yield self.about("thread_name", CPUS, CPUS + cpu, name=f"CPU {cpu}")
+        yield self.about("process_name", IDLE, IDLE, name="kernel")
         for thread in self.timeline.threads.values():
-            if thread.tid == thread.pid or thread.pid == IDLE:
-                name = "kernel" if thread.pid == IDLE else thread.name
-                yield {"ph": "M", "name": "process_name", "pid": thread.pid, "args": {"name": name}}
-            yield {"ph": "M", "name": "thread_name", "pid": thread.pid, "tid": thread.tid,
-                   "args": {"name": thread.name}}
+            if thread.tid == thread.pid != IDLE:
+                yield self.about("process_name", thread.pid, thread.tid, name=thread.name)
+            yield self.about("thread_name", thread.pid, thread.tid, name=thread.name)
 
     def spans(self):
         for span in self.timeline.spans:
-            args = {**span.args, "cpu": span.cpu}
+            args, early = {**span.args, "cpu": span.cpu}, 0
             if span.cut:
                 args["unfinished"] = True
+                early = len(span.path()) - 1        # it ended with what it lies in
             yield {"ph": "X", "name": span.name, "cat": span.name.split(".")[0],
                    "pid": self.timeline.threads[span.tid].pid, "tid": span.tid,
-                   "ts": self.time(span.start), "dur": round((span.end - span.start) * self.scale, 3),
+                   "ts": self.time(span.start), "dur": self.length(span.start, span.end, early),
                    "args": args}
 
     def runs(self):
         for cpu, tid, name, start, end in self.timeline.runs:
             if tid != IDLE:
-                yield {"ph": "X", "name": name, "cat": "running", "pid": CPUS, "tid": cpu,
-                       "ts": self.time(start), "dur": round((end - start) * self.scale, 3),
+                yield {"ph": "X", "name": name, "cat": "running", "pid": CPUS, "tid": CPUS + cpu,
+                       "ts": self.time(start), "dur": self.length(start, end, 1),
                        "args": {"tid": tid}}
 
     def marks(self):
@@ -73,9 +85,9 @@ class Writer:
             common = {"name": "wake", "cat": "wake", "id": number, "pid": CPUS}
             last = bisect.bisect_right(busy.get(cpu, ()), (tsc, tsc)) - 1
             if last < 0 or busy[cpu][last][1] < tsc:
-                yield {"ph": "X", "name": "wake", "cat": "wake", "pid": CPUS, "tid": cpu, "ts": self.time(tsc), "dur": 0}
-            yield {**common, "ph": "s", "tid": cpu, "ts": self.time(tsc)}
-            yield {**common, "ph": "f", "bp": "e", "tid": target, "ts": self.time(start)}
+                yield {"ph": "X", "name": "wake", "cat": "wake", "pid": CPUS, "tid": CPUS + cpu, "ts": self.time(tsc), "dur": 0}
+            yield {**common, "ph": "s", "tid": CPUS + cpu, "ts": self.time(tsc)}
+            yield {**common, "ph": "f", "bp": "e", "tid": CPUS + target, "ts": self.time(start)}
 
     def events(self):
         yield from self.names()

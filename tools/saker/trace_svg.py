@@ -4,7 +4,7 @@ For documents; to look around in a recording, load the JSON file in Perfetto.
 """
 from xml.sax.saxutils import escape
 
-from .flame import WIDTH, colour
+from .flame import WIDTH, colour, label
 from .trace_spans import IDLE, WORKER
 
 LEFT, ROW, TOP = 130, 13, 46
@@ -25,17 +25,17 @@ class Picture:
     def x(self, tsc):
         return LEFT + (tsc - self.base) * (WIDTH - LEFT - 10) / (self.end - self.base)
 
-    def box(self, name, start, end, y, label=True):
+    def box(self, name, start, end, y):
         left, width = self.x(start), self.x(end) - self.x(start)
         if width < LEAST:
-            return
+            return False
         micros = (end - start) * 1000 / self.khz
-        room = int((width - 4) / LETTER)
-        text = f'<text x="{left + 2:.1f}" y="{y + 10}">{escape(name[:room])}</text>' \
-            if label and room >= 3 else ""
+        shown = label(name, int((width - 4) / LETTER))
+        text = f'<text x="{left + 2:.1f}" y="{y + 10}">{escape(shown)}</text>' if shown else ""
         self.out.append(
             f'<g><title>{escape(name)}: {micros:.1f} us</title><rect x="{left:.1f}" y="{y}" '
             f'width="{width:.1f}" height="{ROW - 1}" fill="{colour(name)}"/>{text}</g>\n')
+        return True
 
     def name(self, text, y):
         self.out.append(f'<text x="4" y="{y + 10}" font-weight="bold">{escape(text[:22])}</text>\n')
@@ -61,8 +61,8 @@ class Picture:
             deepest = 0
             for span in mine:
                 depth = len(span.path()) - 1
-                deepest = max(deepest, depth)
-                self.box(span.name, span.start, span.end, self.y + depth * ROW)
+                if self.box(span.name, span.start, span.end, self.y + depth * ROW):
+                    deepest = max(deepest, depth)
             self.y += (deepest + 1) * ROW + 6
 
     def arrows(self):
@@ -82,9 +82,11 @@ class Picture:
             step /= 2
         mark = 0
         while mark < length:
-            x = self.x(self.base + mark * self.khz / 1000)
+            x, text = self.x(self.base + mark * self.khz / 1000), f"{mark:g} us"
+            # The last one has its place before its line, where there is none behind.
+            side = 'x="{:.1f}" text-anchor="end"'.format(x - 2) if x + 2 + len(text) * LETTER > WIDTH else f'x="{x + 2:.1f}"'
             self.out.append(f'<line x1="{x:.1f}" y1="30" x2="{x:.1f}" y2="{self.y}" stroke="#ddd"/>'
-                            f'<text x="{x + 2:.1f}" y="40" fill="#666">{mark:g} us</text>\n')
+                            f'<text {side} y="40" fill="#666">{text}</text>\n')
             mark += step
 
     def svg(self):
