@@ -2,7 +2,8 @@
 What is wrong with a trace, by the Trace Event Format (Google, 2016), as Perfetto and chrome://tracing read it.
 
 Complete events (X) of one track nest: the importers drop what overlaps in part.  They add ts and dur in floating point,
-speedscope from the first event of a track on, so no end may lie on another, or on the start behind it.  A flow has one start (s) and one end
+speedscope from the first event of a track on, so no end may lie on another, or on the start behind it.  Qt Creator wants
+names to have a ts, and its clock starts with the first event in the file.  A flow has one start (s) and one end
 (f) that follows it; both bind to the slice around them on their track (bp "e" for the end).
 """
 NEEDED = {"X": ("ts", "dur", "tid"), "i": ("ts", "tid", "s"), "s": ("ts", "tid", "id"), "f": ("ts", "tid", "id"), "M": ("args", "tid", "ts")}
@@ -75,6 +76,9 @@ def complaints(trace):
     if found:
         return found
     tracks, named = {}, set()
+    times = [event["ts"] for event in trace["traceEvents"]]
+    if times != sorted(times):
+        found.append("events are not in order of time")
     for event in trace["traceEvents"]:
         track = event["pid"], event.get("tid")
         if event["ph"] == "X":
