@@ -23,6 +23,8 @@ i64 syscall_absent(struct task *self, const struct trapframe *tf)
 
 u64 syscall_absent_count(u32 nr)
 {
+	if (nr != ~0u && nr >= SYSCALL_COUNT)
+		return 0;
 	return READ_ONCE(absent_calls[MIN(nr, SYSCALL_COUNT)]);
 }
 

@@ -100,14 +100,14 @@ int irq_request_msi(irq_handler_t fn, void *arg, const char *name, u64 *addr, u3
 	return err;
 }
 
-bool irq_describe(u32 i, struct irq_description *d, u64 *counts, u32 ncpus)
+bool irq_describe(u32 i, struct irq_description *d)
 {
 	if (i >= load_acquire(&nlines))
 		return false;
 	d->msi = lines[i].gsi == GSI_MSI;
 	d->number = d->msi ? IRQ_VECTOR_FIRST + i : lines[i].gsi;
 	d->name = lines[i].nhandlers ? lines[i].handler[0].name : "";
-	for (u32 c = 0; c < ncpus && c < cpu_count(); c++)
-		counts[c] = READ_ONCE((*per_cpu_ptr(&irq_counts, c))[i]);
 	return true;
 }
+
+u64 irq_count(u32 i, u32 cpu) { return READ_ONCE((*per_cpu_ptr(&irq_counts, cpu))[i]); }

@@ -138,16 +138,16 @@ static void interrupts(struct seq *s)
 		{ "timer", STAT_IRQ_TIMER }, { "reschedule", STAT_IRQ_RESCHEDULE }, { "call", STAT_IRQ_CALL }, { "flush", STAT_IRQ_FLUSH },
 	};
 	struct irq_description d;
-	u64 counts[64], sum;
+	u64 sum;
 
 	head(s, "interrupts_total", "counter", "Interrupts by source.");
 	for (u32 i = 0; i < ARRAY_LEN(local); i++)
 		labelled(s, "interrupts_total", "source", local[i].name, stat_sum(local[i].which));
-	for (u32 i = 0, n = MIN(cpu_count(), 64u); irq_describe(i, &d, counts, n); i++) {
+	for (u32 i = 0; irq_describe(i, &d); i++) {
 		sum = 0;
-		for (u32 c = 0; c < n; c++)
-			sum += counts[c];
-		labelled(s, "interrupts_total", "source", d.name, sum);
+		for_each_cpu(c)
+			sum += irq_count(i, c);
+		seq_printf(s, "saker_interrupts_total{source=\"%s\",irq=\"%u\"} %llu\n", d.name, d.number, LLU(sum));
 	}
 }
 

@@ -153,17 +153,17 @@ static void cpu_line(struct seq *s, const struct sched_stats *st)
 
 static void intr_line(struct seq *s)
 {
-	u64 counts[64], per_line[64] = { 0 }, sum = 0;
-	u32 n = MIN(cpu_count(), 64u), last = 0;
+	u64 per_line[64] = { 0 }, sum = 0;
 	struct irq_description d;
+	u32 last = 0;
 
-	for (u32 i = 0; irq_describe(i, &d, counts, n); i++) {
+	for (u32 i = 0; irq_describe(i, &d); i++) {
 		u32 at = MIN(d.number, 63u);
 
 		last = MAX(last, at);
-		for (u32 c = 0; c < n; c++) {
-			per_line[at] += counts[c];
-			sum += counts[c];
+		for_each_cpu(c) {
+			per_line[at] += irq_count(i, c);
+			sum += irq_count(i, c);
 		}
 	}
 	seq_printf(s, "intr %llu", LLU(sum));
@@ -240,18 +240,16 @@ static int interrupts_show(struct seq *s, void *node)
 		{ "LOC", "Local timer interrupts", STAT_IRQ_TIMER }, { "RES", "Rescheduling interrupts", STAT_IRQ_RESCHEDULE },
 		{ "CAL", "Function call interrupts", STAT_IRQ_CALL }, { "TLB", "TLB shootdowns", STAT_IRQ_FLUSH },
 	};
-	u32 n = MIN(cpu_count(), 64u);
 	struct irq_description d;
-	u64 counts[64];
 
 	seq_printf(s, "%11s", "");
 	for_each_cpu(c)
 		seq_printf(s, "CPU%-8u", c);
 	seq_putc(s, '\n');
-	for (u32 i = 0; irq_describe(i, &d, counts, n); i++) {
+	for (u32 i = 0; irq_describe(i, &d); i++) {
 		seq_printf(s, "%3u: ", d.number);
 		for_each_cpu(c)
-			seq_printf(s, "%10llu ", LLU(c < n ? counts[c] : 0));
+			seq_printf(s, "%10llu ", LLU(irq_count(i, c)));
 		seq_printf(s, " %8s %3u-%-8s  %s\n", d.msi ? "PCI-MSI" : "IO-APIC", d.number, "edge", d.name);
 	}
 	for (u32 i = 0; i < ARRAY_LEN(local); i++) {

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from tap import BOOT_LIMIT, SAKER, case, equal, holds, run, scratch
+from tap import BOOT_LIMIT, SAKER, case, cpus, equal, holds, run, scratch
 
 
 def profile(*words, top=None):
@@ -134,7 +134,8 @@ def kernel():
     holds(len(below) > len(calls) // 2, f"the program below the call: {calls[:3]}")
 
 
-SAMPLE = re.compile(r'(saker_[a-z_]+)(\{[a-z]+="[^"{}]*"\})? ([0-9]+)$')
+LABEL = r'[a-z]+="[^"{}]*"'
+SAMPLE = re.compile(rf"(saker_[a-z_]+)(\{{{LABEL}(?:,{LABEL})*\}})? ([0-9]+)$")
 
 
 def metrics(text):
@@ -150,7 +151,9 @@ def metrics(text):
             continue
         found = SAMPLE.match(line)
         holds(found and found.group(1) in declared, f"not a sample: {line}")
-        out[found.group(1) + (found.group(2) or "")] = int(found.group(3))
+        name = found.group(1) + (found.group(2) or "")
+        holds(name not in out, f"twice, which Prometheus refuses: {line}")
+        out[name] = int(found.group(3))
     return out
 
 
@@ -164,6 +167,49 @@ def plain_metrics():
                  'saker_context_switches_total{cpu="0"}', 'saker_interrupts_total{source="timer"}'):
         holds(found.get(name, 0) > 0, f"{name} is {found.get(name)}")
     holds(not any(name.startswith("saker_syscalls_total") for name in found), "calls uncounted")
+
+
+ABSENT = """
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(void)
+{
+	char line[256];
+	FILE *metrics;
+	for (int i = 0; i < 3; i++) syscall(400);
+	for (int i = 0; i < 2; i++) syscall(100000);
+	metrics = fopen("/proc/saker/metrics", "r");
+	while (metrics && fgets(line, sizeof(line), metrics)) fputs(line, stdout);
+	return !metrics;
+}
+"""
+KINDS = ("zero_page", "anonymous", "file_map", "file_copy", "shared_write", "copy", "reuse", "huge", "spurious", "fill", "grow")
+
+
+@case("metrics: allocator, caches, images, kinds of fault, tables, flushes, run queues, unknown calls by number", only="saker")
+def all_groups():
+    with scratch() as top:
+        os.mkdir(top + "/root")
+        compile_to(top + "/root/absent", ABSENT, "-static")
+        done = run("/absent", options=["--rootfs", top + "/root", *cpus(2)])
+    done.check(0, None)
+    found = metrics(done.out.decode())
+    wanted = [f"saker_memory_free_blocks{{order=\"{order}\"}}" for order in range(10)]
+    wanted += [f"saker_page_faults_total{{kind=\"{kind}\"}}" for kind in KINDS]
+    wanted += [f"saker_{name}{{cpu=\"{cpu}\"}}" for cpu in (0, 1) for name in (
+        "runnable_threads", "context_switches_total", "wakeups_total", "steals_total", "run_delay_nanoseconds_total", "idle_nanoseconds_total")]
+    wanted += [f"saker_{name}" for name in ("tables_shared_total", "tables_copied_total", "tables_taken_total", "images_built_total",
+                                            "images_mapped_total", "tlb_flushes_total", "tlb_remote_flushes_total", "page_faults_major_total",
+                                            "memory_cpu_cached_pages", "memory_reclaimed_pages_total", "memory_alloc_failures_total")]
+    equal([name for name in wanted if name not in found], [], "missing")
+    objects = {name.partition("{")[2]: value for name, value in found.items() if name.startswith("saker_slab_objects{")}
+    room = {name.partition("{")[2]: value for name, value in found.items() if name.startswith("saker_slab_capacity{")}
+    holds(len(objects) > 10 and objects.keys() == room.keys() and all(objects[one] <= room[one] for one in room), f"{objects} {room}")
+    holds(found["saker_images_built_total"] >= 1, "an image was made")
+    # 334 is rseq, which the C library asks for.
+    absent = {name: value for name, value in found.items() if name.startswith("saker_absent") and '"334"' not in name}
+    equal(absent, {'saker_absent_syscalls_total{nr="400"}': 3, 'saker_absent_syscalls_total{nr="unknown"}': 2}, "calls that are not there")
 
 
 @case("metrics: --debug metrics counts system calls by name, with their time", only="saker")

@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 
-from tap import BOOT_LIMIT, SAKER, TOP, case, equal, holds, scratch
+from tap import BOOT_LIMIT, SAKER, TOP, case, cpus, equal, holds, scratch
 
 PROGRAM = os.path.join(TOP, "tests/launcher/tracepoints.c")
 
@@ -24,7 +24,7 @@ def every_tracepoint():
     with scratch() as top:
         os.mkdir(top + "/root")
         subprocess.run(["gcc", "-O1", "-static", "-pthread", "-o", top + "/root/all", PROGRAM], check=True)
-        done = subprocess.run([SAKER, "trace", "--timeout", str(BOOT_LIMIT), "--boot", "--ring", "64M", "--smp", "2", "-o", "t.json",
+        done = subprocess.run([SAKER, "trace", "--timeout", str(BOOT_LIMIT), *cpus(2), "--boot", "--ring", "64M", "-o", "t.json",
                                "--rootfs", top + "/root", "--", "/all"], cwd=top, stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=BOOT_LIMIT + 30, check=False)
         equal((done.returncode, done.stdout), (0, b"seen\n"), f"status and stdout; {done.stderr[-500:]!r}")

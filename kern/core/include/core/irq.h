@@ -21,7 +21,8 @@ struct irq_description {
 	bool msi;
 	const char *name;	/* of its first handler; "" */
 };
-/* Fills d and the counts of CPUs below ncpus for line i; false past the end. */
-bool irq_describe(u32 i, struct irq_description *d, u64 *counts, u32 ncpus);
+/* Line i; false past the end. */
+bool irq_describe(u32 i, struct irq_description *d);
+u64 irq_count(u32 i, u32 cpu);		/* of line i on a CPU */
 bool in_interrupt(void);
 void irq_dispatch(u32 vector);		/* arch: a device vector fired */
