@@ -127,11 +127,21 @@ static void count_area(struct aspace *as, const struct area *a, i64 sign) MUST_H
 	as->gen++;
 }
 
+/* Inv. A1, for a in its tree: what debug builds look at after each change. */
+static bool in_its_place(struct area *a)
+{
+	const struct area *prev = area_prev(a), *next = area_next(a);
+
+	return a->start < a->end && !((a->start | a->end) & ~PAGE_MASK) && (!prev || prev->end <= a->start) &&
+	       (!next || a->end <= next->start);
+}
+
 static void tree_link(struct aspace *as, struct area *a, struct rb_node *parent, struct rb_node **link) MUST_HOLD(&as->lock)
 {
 	rb_insert(&as->areas, &a->node, parent, link);
+	ASSERT(in_its_place(a));			/* inv. A1 */
 	a->set = as->set;
-	count_area(as, a, 1);
+	count_area(as, a, 1);				/* inv. A2 */
 }
 
 static void tree_add(struct aspace *as, struct area *a) MUST_HOLD(&as->lock)
@@ -219,7 +229,7 @@ void area_unlink(struct area *a, struct list *dead)
 	rwlock_assert_write(&as->lock);
 	forget_hit(as);
 	rb_remove(&as->areas, &a->node);
-	count_area(as, a, -1);
+	count_area(as, a, -1);				/* inv. A2 */
 	if (a->obj) {
 		GUARD_SHARED(&a->obj->lock);
 		GUARD_SPIN(&a->obj->areas_lock);
@@ -273,6 +283,7 @@ void area_set_range(struct area *a, u64 start, u64 end)
 	} else {
 		range_store(a, start, end);
 	}
+	ASSERT(in_its_place(a));			/* inv. A1 */
 	rb_update(&as->areas, &a->node);
 }
 

@@ -58,7 +58,7 @@ static int copy_areas(struct aspace *from, struct aspace *to) MUST_HOLD(&from->l
 		if (!b)
 			return -ENOMEM;
 		b->flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
-		area_insert_after(to, b, a);		/* rmap.c, R2 */
+		area_insert_after(to, b, a);		/* rmap.c, inv. R2 */
 	}
 	return 0;
 }

@@ -58,7 +58,7 @@ static void shot_arrives(void *arg)
 	bool here = this_cpu_read(loaded_aspace) == s->as;
 
 	if (s->leave || !here || thread_current()->aspace != s->as)
-		leave_here(s->as);
+		leave_here(s->as);			/* inv. G2 */
 	else
 		flush_loaded(s->start, s->end);
 }
@@ -70,7 +70,7 @@ void aspace_switch(void *prev, void *next)
 	if (!to || to == this_cpu_read(loaded_aspace))
 		return;
 	if (!bitmap_test(to->cpus, cpu_id())) {
-		bitmap_set_atomic(to->cpus, cpu_id());
+		bitmap_set_atomic(to->cpus, cpu_id());	/* inv. G1: before the root */
 		store_release(&to->ran, true);
 	}
 	this_cpu_write(loaded_aspace, to);
@@ -182,7 +182,7 @@ bool gather_table(struct gather *g, u64 va, struct page *table)
 void gather_flush(struct gather *g)
 {
 	if (g->need_flush)
-		tlb_flush(g->as, g->start, g->end);
+		tlb_flush(g->as, g->start, g->end);	/* inv. G3 */
 	for (u32 i = 0; i < g->npages; i++)
 		if ((u64)g->pages[i] & GATHER_BLOCK)
 			block_put((struct page *)((u64)g->pages[i] & ~GATHER_BLOCK));

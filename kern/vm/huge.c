@@ -49,7 +49,7 @@ void huge_count(struct aspace *as, struct page *pd, enum pte_kind kind, i64 n)
 
 void huge_set(struct aspace *as, struct page *pd, pte_t *slot, pte_t e)
 {
-	ASSERT(!pte_live(*slot) && pte_huge(e));
+	ASSERT(!pte_live(*slot) && pte_huge(e) && page_refs(pd) == 1);	/* inv. H4 */
 	pd->used++;
 	pd->private |= 1ull << (((u64)slot & ~PAGE_MASK) / sizeof(pte_t) / TABLE_GROUP);
 	huge_count(as, pd, pte_kind(e), 1);

@@ -354,7 +354,7 @@ bool pagecache_evict(struct vm_object *obj, struct page *pg)
 {
 	GUARD_SPIN(&obj->tree_lock);
 	if (page_refs(pg) != 1 || pg->flags & PAGE_F_DIRTY || radix_get(obj->root, pg->index) != pg)
-		return false;
+		return false;					/* reclaim.c, inv. L2 */
 	(void)radix_remove(&obj->root, pg->index);
 	obj->npages--;
 	(void)atomic64_add(&total_pages, -1);

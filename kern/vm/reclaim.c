@@ -79,7 +79,7 @@ static bool take_oldest(struct page **out)
 	if (!pg)
 		return false;
 	unlink_page(pg);
-	if (!(pg->flags & PAGE_F_ACTIVE) && pagecache_evict(pg->owner, pg)) {
+	if (!(pg->flags & PAGE_F_ACTIVE) && pagecache_evict(pg->owner, pg)) {	/* inv. L1: the owner lives */
 		*out = pg;
 		return true;
 	}

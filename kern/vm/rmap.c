@@ -72,7 +72,7 @@ static void flush_mappers(struct rmap *r)
 	list_for_each(a, mappers(r->obj), object_link)
 		if (area_window(a, r->first, r->last, &start, &end))
 			flush_set(a->set, start, end);
-	for (u32 i = 0; i < r->npages; i++)
+	for (u32 i = 0; i < r->npages; i++)			/* inv. R4 */
 		page_put(r->pages[i]);
 	if (r->block)
 		block_put(r->block);
@@ -132,7 +132,7 @@ static u64 rmap_some(struct rmap *r, struct aspace *as, u64 va, u64 end)
 			rmap_huge(r, as, va);
 			va = stop;
 		} else if (page_refs(leaf) > 1) {
-			GUARD_SPIN(pgtable_share_lock(leaf));
+			GUARD_SPIN(pgtable_share_lock(leaf));	/* inv. R3 */
 			va = rmap_leaf(r, as, leaf, va, stop);
 		} else {
 			va = rmap_leaf(r, as, leaf, va, stop);

@@ -5,6 +5,7 @@
 #include <arch/cpu.h>
 #include <core/lock.h>
 #include <core/percpu.h>
+#include <sched/pressure.h>
 #include <sched/sched.h>
 #include <test/test.h>
 #include "../../kern/vm/vm.h"
@@ -263,6 +264,7 @@ void smp_call_mask(const u64 *mask, void (*fn)(void *arg), void *arg)
 }
 
 void sched_resched_if_needed(void) { assert_may_sleep(); }
+void pressure_memory(bool begins) {}
 void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t){ .rank = (u16)rank }; }
 void spin_lock(spinlock_t *l)
 {
