@@ -91,7 +91,7 @@ static void port_announced(struct console *con, u32 id)
 	if (p)
 		WRITE_ONCE(p->gone, false);	/* plugged in again */
 	else if (!(p = port_create(con, id)))
-		refuse(con, id, "no memory");
+		refuse(con, id, "no memory, or no number is left");
 	if (p)
 		store_release(&con->port[id], p);
 	console_send(con, id, CONSOLE_PORT_READY, p != NULL);

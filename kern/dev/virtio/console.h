@@ -68,7 +68,7 @@ void console_serve(struct console *con);
 void console_send(struct console *con, u32 port, enum console_event event, u16 value);
 /* The queues of a port that may be announced later: virtio probe. */
 MUST_USE int port_queues_make(struct console *con, u32 id);
-/* The port is announced: /dev/vportNpM.  NULL: no memory. */
+/* The port is announced: /dev/vportNpM.  NULL: no memory, or no number is left. */
 struct port *port_create(struct console *con, u32 id);
 /* Something that poll() and SIGIO tell of has changed; worker. */
 void port_changed(struct port *p, u32 band);

@@ -26,7 +26,7 @@
 #define WRITE_MOST   (32u << 10)
 
 static struct port *ports[PORTS_ALL];	/* by minor; atomic release; grows by the workers */
-static u32 nports;			/* atomic */
+static u32 nports;			/* atomic; at most PORTS_ALL */
 
 /* --- receiving -------------------------------------------------------------- */
 
@@ -183,9 +183,13 @@ static bool tx_room(struct port *p)
 	return p->tx->nfree;
 }
 
+/* Who waits here is alone in looking at tx: nobody else would tell them that it is broken, and the port gone. */
 static bool writable(struct port *p)
 {
-	return READ_ONCE(p->gone) || (READ_ONCE(p->host_open) && tx_room(p));
+	bool room = READ_ONCE(p->host_open) && tx_room(p);
+
+	virtio_check(p->con->dev, p->tx);
+	return READ_ONCE(p->gone) || room;
 }
 
 /* buf is the queue's afterwards, unless this fails: -ENOSPC, -EIO. */
@@ -330,17 +334,27 @@ int port_queues_make(struct console *con, u32 id)
 	return err ? err : virtio_queue_make(con->dev, first_queue(id) + 1, TX_ENTRIES, port_interrupt, con);
 }
 
+/* False: none is left, however often a device asks. */
+static bool minor_take(u32 *minor)
+{
+	*minor = READ_ONCE(nports);
+	while (*minor < PORTS_ALL)
+		if (__atomic_compare_exchange_n(&nports, minor, *minor + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 struct port *port_create(struct console *con, u32 id)
 {
 	struct port *p = kzalloc(sizeof(*p));
-	u32 minor = p ? __atomic_fetch_add(&nports, 1, __ATOMIC_SEQ_CST) : 0;
+	u32 minor;
 
-	if (minor >= PORTS_ALL) {
+	if (!p)
+		return NULL;
+	if (!minor_take(&minor)) {
 		kfree(p);
 		return NULL;
 	}
-	if (!p)
-		return NULL;
 	p->con = con;
 	p->id = id;
 	p->rx = con->dev->queue[first_queue(id)];
