@@ -28,13 +28,19 @@ int map_check_limits(struct aspace *as, u64 pages, u32 flags)
 	return 0;
 }
 
-u64 map_overlap(struct aspace *as, u64 start, u64 end)
+/* From a on, the first area that ends after start. */
+static u64 overlap_from(struct area *a, u64 start, u64 end)
 {
 	u64 sum = 0;
 
-	for (struct area *a = area_find(as, start); a && a->start < end; a = area_next(a))
+	for (; a && a->start < end; a = area_next(a))
 		sum += MIN(a->end, end) - MAX(a->start, start);
 	return sum;
+}
+
+u64 map_overlap(struct aspace *as, u64 start, u64 end)
+{
+	return overlap_from(area_find(as, start), start, end);
 }
 
 /* --- entries of a range --------------------------------------------------- */
@@ -145,10 +151,11 @@ void map_clear_range(struct aspace *as, u64 start, u64 end)
 
 /* --- munmap --------------------------------------------------------------- */
 
-/* The areas of the range, whose entries are gone, leave; spare is the upper half when one area is cut in the middle. */
-static void take_areas(struct aspace *as, u64 start, u64 end, struct area *spare, struct list *dead) MUST_HOLD(&as->lock)
+/* The areas of the range from a on, whose entries are gone, leave; spare is the upper half when one is cut in the middle. */
+static void take_areas(struct aspace *as, struct area *a, u64 start, u64 end, struct area *spare, struct list *dead)
+	MUST_HOLD(&as->lock)
 {
-	struct area *a = area_find(as, start), *next;
+	struct area *next;
 
 	if (spare)
 		area_split(a, end, spare);
@@ -186,7 +193,7 @@ int map_remove(struct aspace *as, u64 start, u64 end, struct list *dead)
 		return err;
 	}
 	map_clear_range(as, start, end);
-	take_areas(as, start, end, spare, dead);
+	take_areas(as, a, start, end, spare, dead);
 	return 0;
 }
 
@@ -265,9 +272,9 @@ static i64 map_place(struct aspace *as, const struct map_request *rq, u64 len) M
 	return addr ? (i64)addr : -ENOMEM;
 }
 
-int map_insert(struct aspace *as, const struct area *like, struct list *dead)
+/* next: the area above, if any. */
+static int insert_below(struct aspace *as, struct area *next, const struct area *like, struct list *dead) MUST_HOLD(&as->lock)
 {
-	struct area *next = area_find(as, like->start);
 	struct area *prev = next ? area_prev(next) : rb_entry(rb_last(&as->areas), struct area, node);
 
 	if (prev && area_can_merge(prev, like)) {
@@ -290,11 +297,18 @@ int map_insert(struct aspace *as, const struct area *like, struct list *dead)
 	return 0;
 }
 
+int map_insert(struct aspace *as, const struct area *like, struct list *dead)
+{
+	return insert_below(as, area_find(as, like->start), like, dead);
+}
+
 /* Room for one area more: found out before anything is unmapped. */
 static int map_commit(struct aspace *as, const struct area *like, struct list *dead) MUST_HOLD(&as->lock)
 {
-	u64 overlap = map_overlap(as, like->start, like->end);
-	int err = map_check_limits(as, (like->end - like->start - overlap) >> PAGE_SHIFT, like->flags);
+	struct area *next = area_find(as, like->start);
+	u64 overlap = overlap_from(next, like->start, like->end);
+	u64 pages = (like->end - like->start - overlap) >> PAGE_SHIFT;
+	int err = map_check_limits(as, pages, like->flags);
 	struct area *own;
 
 	if (err)
@@ -302,7 +316,7 @@ static int map_commit(struct aspace *as, const struct area *like, struct list *d
 	if (as->nareas >= VM_MAX_AREAS)
 		return -ENOMEM;
 	if (!overlap)
-		return map_insert(as, like, dead);
+		return insert_below(as, next, like, dead);
 	own = area_dup(like);
 	if (!own)
 		return -ENOMEM;

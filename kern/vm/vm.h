@@ -165,7 +165,12 @@ pte_t *pgtable_next_entry(struct aspace *as, u64 *va, u64 end, u32 level);	/* as
  */
 static inline pte_t *pgtable_next_dir(struct aspace *as, u64 *va, u64 end)
 {
-	return *va < end ? pgtable_next_entry(as, va, end, 1) : NULL;
+	pte_t *dir;
+
+	if (*va >= end)
+		return NULL;
+	dir = pgtable_dir_slot(as, *va, NULL);		/* as a rule it is the one at *va: no search */
+	return dir && pte_live(*dir) ? dir : pgtable_next_entry(as, va, end, 1);
 }
 u32 pgtable_next_live(struct page *t, u32 i);			/* index of t's first live entry at or after i, or TABLE_ENTRIES */
 struct page *pgtable_next_leaf(struct aspace *as, u64 *va, u64 end);	/* as next_dir: leaf tables alone */
