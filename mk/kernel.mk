@@ -71,14 +71,20 @@ $(KB)/vdso.so: $(VDSO_DIR)/vdso.c $(VDSO_DIR)/vdso.ld kern/arch/include/arch/vds
 $(KB)/kern/arch/x86_64/vdso_image.S.o: $(KB)/vdso.so
 $(KB)/kern/arch/x86_64/vdso_image.S.o: KINC += -I$(KB)
 
-# Two-stage link: the symbol table for backtraces is made from the first stage.
+# Two-stage link: the symbol table for backtraces is made from the first stage.  Debug kernels' has variables too, which
+# the table itself moves: a table of that size is linked in first.
+KSYMS := /usr/bin/python3 tools/gen/ksyms.py $(if $(filter 1,$(DEBUG)),--data)
 $(KB)/stage1.elf: $(KOBJS) kern/arch/x86_64/saker.ld tools/gen/ksyms.py
 	@echo "  LD   $@"
 	@/usr/bin/python3 tools/gen/ksyms.py --empty > $(KB)/ksyms0.S && $(CC) -c -o $(KB)/ksyms0.o $(KB)/ksyms0.S
 	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms0.o
 $(KB)/saker.elf: $(KB)/stage1.elf
-	@nm -n $< | /usr/bin/python3 tools/gen/ksyms.py > $(KB)/ksyms.S && $(CC) -c -o $(KB)/ksyms.o $(KB)/ksyms.S
+	@nm -n $< | $(KSYMS) > $(KB)/ksyms.S && $(CC) -c -o $(KB)/ksyms.o $(KB)/ksyms.S
 	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms.o
+ifeq ($(DEBUG),1)
+	@nm -n $@ | $(KSYMS) > $(KB)/ksyms.S && $(CC) -c -o $(KB)/ksyms.o $(KB)/ksyms.S
+	@ld $(KLDFLAGS) -o $@ $(KOBJS) $(KB)/ksyms.o
+endif
 
 SUFFIX := $(if $(filter 1,$(PLANT)),-planted,$(if $(filter 1,$(DEBUG)),-debug))
 # The launcher decodes what this kernel writes by these.

@@ -13,10 +13,13 @@
 #include <base/bug.h>
 #include <core/irq.h>
 #include <core/lock.h>
+#include <core/panic.h>
 #include <core/percpu.h>
 #include <core/trace.h>
 
 void spin_wait(spinlock_t *l);		/* for the inline form, which debug builds do not see */
+
+#define CALLER ((u64)__builtin_return_address(0))
 
 struct lockrank_held *(*lockrank_thread_held)(u32 **count);
 
@@ -37,6 +40,7 @@ struct held_spin {
 	spinlock_t *lock;
 	u32 irq_depth;
 	u64 seq;
+	u64 where;		/* what called to take it */
 };
 struct held_spins {
 	u32 n;
@@ -51,13 +55,31 @@ static const struct { const char *name, *kind; } ranks[LOCK_RANK_MAX + 1] = { LO
 static const char *rank_name(u16 r) { return r <= LOCK_RANK_MAX && ranks[r].name ? ranks[r].name : "?"; }
 static bool rank_is_irq(u16 r) { return r <= LOCK_RANK_MAX && ranks[r].kind && ranks[r].kind[0] == 'i'; }
 
-static void check_against(u16 rank, u16 held, bool nested)
+static void note_lock(const char *what, u16 rank, const void *lock, u64 where)
 {
-	if (held && rank && (held > rank || (held == rank && !nested)))
-		panic("lock order: %s (%u) taken while %s (%u) is held", rank_name(rank), rank, rank_name(held), held);
+	char at[PLACE_LEN], from[PLACE_LEN];
+
+	panic_note("%s: %s, lock %s, taken at %s", what, rank_name(rank), place_name(at, (u64)lock), place_name(from, where));
 }
 
-static void check_thread_locks(u16 rank, bool nested)
+void lockrank_note_held(void)
+{
+	struct held_spins *hs = this_cpu_ptr(&held_spins);
+
+	for (u32 i = 0; i < hs->n && i < HELD_MAX; i++)
+		note_lock("held", hs->h[i].lock->rank, hs->h[i].lock, hs->h[i].where);
+}
+
+static void check_against(const void *lock, u16 rank, u16 held, bool nested, u64 where)
+{
+	if (!held || !rank || held < rank || (held == rank && nested))
+		return;
+	note_lock("wanted", rank, lock, where);
+	lockrank_note_held();
+	panic("lock order: %s (%u) taken while %s (%u) is held", rank_name(rank), rank, rank_name(held), held);
+}
+
+static void check_thread_locks(const spinlock_t *l, bool nested, u64 where)
 {
 	u32 *n;
 	struct lockrank_held *t;
@@ -66,11 +88,11 @@ static void check_thread_locks(u16 rank, bool nested)
 		return;
 	t = lockrank_thread_held(&n);
 	for (u32 i = 0; t && i < *n && i < LOCKRANK_DEPTH; i++)
-		check_against(rank, t[i].rank, nested);
+		check_against(l, l->rank, t[i].rank, nested, where);
 }
 
 /* Interrupts off: the per-CPU list is ours. */
-static void held_check(spinlock_t *l, bool nested)
+static void held_check(spinlock_t *l, bool nested, u64 where)
 {
 	struct held_spins *hs = this_cpu_ptr(&held_spins);
 	u32 depth = this_cpu_read(irq_depth);
@@ -82,31 +104,31 @@ static void held_check(spinlock_t *l, bool nested)
 			continue;
 		if (hs->h[i].lock == l)
 			panic("lock %s taken twice", rank_name(l->rank));
-		check_against(l->rank, hs->h[i].lock->rank, nested);
+		check_against(l, l->rank, hs->h[i].lock->rank, nested, where);
 		if (rank_is_irq(hs->h[i].lock->rank) && !rank_is_irq(l->rank))
 			panic("lock kind: %s taken under %s", rank_name(l->rank), rank_name(hs->h[i].lock->rank));
 	}
-	check_thread_locks(l->rank, nested);
+	check_thread_locks(l, nested, where);
 }
 
-static void held_before(spinlock_t *l, bool nested)
+static void held_before(spinlock_t *l, bool nested, u64 where)
 {
 	u64 irq;
 
 	if (rank_is_irq(l->rank) && irq_enabled())
 		panic("lock kind: irq lock %s taken with interrupts on", rank_name(l->rank));
 	irq = irq_save();
-	held_check(l, nested);
+	held_check(l, nested, where);
 	irq_restore(irq);
 }
 
-static void held_push(spinlock_t *l)
+static void held_push(spinlock_t *l, u64 where)
 {
 	u64 irq = irq_save();
 	struct held_spins *hs = this_cpu_ptr(&held_spins);
 
 	VERIFY(hs->n < HELD_MAX);
-	hs->h[hs->n++] = (struct held_spin){ l, this_cpu_read(irq_depth), ++hs->taken };
+	hs->h[hs->n++] = (struct held_spin){ l, this_cpu_read(irq_depth), ++hs->taken, where };
 	l->holder = cpu_id() + 1;
 	irq_restore(irq);
 }
@@ -145,6 +167,8 @@ void assert_may_sleep(void)
 	u32 n = this_cpu_ptr(&held_spins)->n;
 
 	if (n)
+		lockrank_note_held();
+	if (n)
 		panic("sleeping while %s is held", rank_name(this_cpu_ptr(&held_spins)->h[n - 1].lock->rank));
 	if (in_interrupt())
 		panic("sleeping in an interrupt");
@@ -164,7 +188,7 @@ void lockrank_acquire(const void *lock, u16 rank, bool nested)
 	for (u32 i = 0; i < *n && i < LOCKRANK_DEPTH; i++) {
 		if (t[i].lock == lock)
 			panic("lock %s taken twice", rank_name(rank));
-		check_against(rank, t[i].rank, nested);
+		check_against(lock, rank, t[i].rank, nested, CALLER);
 	}
 	if (*n < LOCKRANK_DEPTH)
 		t[*n] = (struct lockrank_held){ lock, rank };
@@ -185,16 +209,16 @@ void lockrank_release(const void *lock, u16 rank)
 	--*n;
 }
 
-static void lock_checked(spinlock_t *l, bool nested) NO_LOCK_ANALYSIS
+static void lock_checked(spinlock_t *l, bool nested, u64 where) NO_LOCK_ANALYSIS
 {
-	held_before(l, nested);
+	held_before(l, nested, where);
 	if (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
 		spin_wait(l);
-	held_push(l);
+	held_push(l, where);
 }
 
-void spin_lock(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, false); }
-void spin_lock_nested(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, true); }
+void spin_lock(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, false, CALLER); }
+void spin_lock_nested(spinlock_t *l) NO_LOCK_ANALYSIS { lock_checked(l, true, CALLER); }
 
 void spin_unlock(spinlock_t *l) NO_LOCK_ANALYSIS
 {
@@ -206,7 +230,7 @@ u64 spin_lock_irq(spinlock_t *l) NO_LOCK_ANALYSIS
 {
 	u64 irq = irq_save();
 
-	spin_lock(l);
+	lock_checked(l, false, CALLER);
 	return irq;
 }
 
@@ -216,7 +240,7 @@ void spin_unlock_irq(spinlock_t *l, u64 irq) NO_LOCK_ANALYSIS
 	irq_restore(irq);
 }
 #else
-static inline void held_push(spinlock_t *l) { }
+static inline void held_push(spinlock_t *l, u64 where) { }
 #endif
 
 void spin_init(spinlock_t *l, enum lock_rank rank) { *l = (spinlock_t)SPINLOCK_INIT(rank); }
@@ -225,7 +249,7 @@ bool spin_try_lock(spinlock_t *l) NO_LOCK_ANALYSIS
 {
 	if (__atomic_load_n(&l->locked, __ATOMIC_RELAXED) || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
 		return false;
-	held_push(l);
+	held_push(l, CALLER);
 	return true;
 }
 

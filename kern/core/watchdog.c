@@ -52,6 +52,7 @@ static void look_at_lock(struct watch *w, struct trapframe *tf)
 		w->lock_seq = name ? seq : 0;
 		w->lock = name != NULL;
 	} else if (++w->lock >= limit) {
+		lockrank_note_held();
 		panic_stall(tf, "stall: CPU %u holds lock %s for %u s", cpu_id(), name, seconds);
 	}
 }

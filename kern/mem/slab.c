@@ -18,6 +18,7 @@
 #include <arch/cpu.h>
 #include <base/errno.h>
 #include <base/string.h>
+#include <core/panic.h>
 #include <core/rcu.h>
 #include "mem_internal.h"
 
@@ -83,52 +84,82 @@ static inline u16 *slab_link(void *obj)
 	return obj;
 }
 
-/* ---- poison (debug): all but the link in the first 8 bytes ---- */
+/*
+ * ---- poison (debug): all but the link in the first 8 bytes ----
+ * Words 1 and 2 of an object of four words or more say who freed it, the second inverted; POISON_SLAB in both: nobody yet.
+ */
 
 #ifdef SAKER_DEBUG
-static void slab_poison(const struct slab_cache *c, void *obj)
+#define FREED_BY   1u
+#define FREER_SIZE 32u
+
+static void slab_poison(const struct slab_cache *c, void *obj, u64 freer)
 {
 	u64 *w = obj;
 
 	for (u32 i = 0; i < c->size / 8 && !c->stable; i++)
 		w[i] = POISON_SLAB;
+	if (freer && c->size >= FREER_SIZE && !c->stable) {
+		w[FREED_BY] = freer;
+		w[FREED_BY + 1] = ~freer;
+	}
 }
 
-static bool slab_is_poisoned(const struct slab_cache *c, const void *obj)
+/* The first word that is not as slab_poison() left it; 0: none. */
+static u32 slab_spoilt_word(const struct slab_cache *c, const void *obj)
 {
 	const u64 *w = obj;
+	u32 i = 1;
 
-	for (u32 i = 1; i < c->size / 8; i++)
+	if (c->size >= FREER_SIZE && w[FREED_BY] == ~w[FREED_BY + 1])
+		i = FREED_BY + 2;
+	for (; i < c->size / 8; i++)
 		if (w[i] != POISON_SLAB)
-			return false;
-	return true;
+			return i;
+	return 0;
+}
+
+static void slab_note_freer(const struct slab_cache *c, const void *obj)
+{
+	const u64 *w = obj;
+	char at[PLACE_LEN];
+
+	if (c->size >= FREER_SIZE && w[FREED_BY] == ~w[FREED_BY + 1])
+		panic_note("object: %p, freed at %s", obj, place_name(at, w[FREED_BY]));
 }
 
 static void slab_check_alloc(const struct slab_cache *c, void *obj)
 {
+	u32 spoilt = c->stable ? 0 : slab_spoilt_word(c, obj);
+
 	if (c->stable)
 		return;
-	if (!slab_is_poisoned(c, obj))
+	if (spoilt) {
+		slab_note_freer(c, obj);
+		panic_note("written: offset %#x, now %#llx", spoilt * 8, (unsigned long long)((u64 *)obj)[spoilt]);
 		panic("slab %s: free object %p was written", c->name, obj);
+	}
 	/* Another pattern: an object that is freed without having been written is not a double free. */
 	memset(obj, POISON_FRESH, c->size);
 }
 
-static void slab_check_free(const struct slab_cache *c, void *obj)
+static void slab_check_free(const struct slab_cache *c, void *obj, u64 caller)
 {
 	struct page *head = slab_head(c, obj);
 	u64 off = (u64)obj - (u64)page_addr(head);
 
 	if (head->use != PAGE_SLAB || head->owner != c || off % c->size || off / c->size >= c->per_slab)
 		panic("slab %s: %p is not its object", c->name, obj);
-	if (c->size > 8 && !c->stable && slab_is_poisoned(c, obj))
+	if (c->size > 8 && !c->stable && !slab_spoilt_word(c, obj)) {
+		slab_note_freer(c, obj);
 		panic("slab %s: %p freed twice", c->name, obj);
-	slab_poison(c, obj);
+	}
+	slab_poison(c, obj, caller);
 }
 #else
-static inline void slab_poison(const struct slab_cache *c, void *obj) {}
+static inline void slab_poison(const struct slab_cache *c, void *obj, u64 freer) {}
 static inline void slab_check_alloc(const struct slab_cache *c, void *obj) {}
-static inline void slab_check_free(const struct slab_cache *c, void *obj) {}
+static inline void slab_check_free(const struct slab_cache *c, void *obj, u64 caller) {}
 #endif
 
 /* ---- slabs: cache lock held ---- */
@@ -244,7 +275,7 @@ static int slab_grow(struct slab_cache *c, u32 flags)
 	for (u32 i = 0; i < c->per_slab; i++) {
 		void *obj = slab_object(c, head, i);
 
-		slab_poison(c, obj);
+		slab_poison(c, obj, 0);
 		*slab_link(obj) = (u16)(i + 1 < c->per_slab ? i + 1 : SLAB_END);
 	}
 	*slab_state(head) = (struct slab_state){ .free = 0 };
@@ -376,7 +407,8 @@ void slab_free(struct slab_cache *c, void *obj)
 	struct magazine *m = NULL;
 	u64 irq;
 
-	slab_check_free(c, obj);
+	/* kfree() ends in a jump to here: its caller it is. */
+	slab_check_free(c, obj, (u64)__builtin_return_address(0));
 	irq = irq_save();
 	if (likely(c->id != SLAB_NO_ID))
 		m = this_cpu_read(cpu_magazines[c->id]);

@@ -1,5 +1,6 @@
 /* Wait queues: see wait.h.  A waiter leaves its queue only by waitq_remove() or in its own callback. */
 #include <core/clock.h>
+#include <core/panic.h>
 #include <sched/wait.h>
 
 void waitq_init(struct waitq *q)
@@ -118,15 +119,17 @@ bool waitq_block(struct waiter *w, u64 deadline_ns)
 }
 
 /* The waker may be between the condition and the wake, on a CPU that the host does not run: it gets its time. */
-void waitq_check_lost(struct waiter *w)
+void waitq_check_lost(const struct waitq *q, struct waiter *w)
 {
 	struct thread *t = w->thread;
+	char at[PLACE_LEN];
 
 	if (!w->napped || w->woken || thread_signal_pending())
 		return;
 	sched_set_state(THREAD_SLEEP);
 	if (sched_block_until(clock_mono_ns() + NAP_NS) || w->woken)
 		return;
+	panic_note("queue: %s", place_name(at, (u64)q));
 	panic("lost wake-up: thread %s waits for what is there, and was not told", t->name);
 }
 #endif

@@ -163,6 +163,7 @@ void trap_bad_return(struct trapframe *tf)
 static NORETURN void kernel_fault_report(struct trapframe *tf, u64 addr, u64 hw)
 {
 	const char *what = hw & PF_FETCH ? "execute" : hw & PF_WRITE ? "write" : "read";
+	char at[PLACE_LEN];
 
 	panic_fault_addr = addr;
 	if (addr < PAGE_SIZE)
@@ -170,6 +171,7 @@ static NORETURN void kernel_fault_report(struct trapframe *tf, u64 addr, u64 hw)
 	if (addr < USER_TOP)
 		panic_trap(tf, "kernel touched user memory outside usercopy: %s of %#llx", what,
 			   (unsigned long long)addr);
+	panic_note("address: %s", place_name(at, addr));
 	panic_trap(tf, "unable to handle kernel page fault: %s of %#llx (%s)", what, (unsigned long long)addr,
 		   hw & PF_PRESENT ? "protection" : "not mapped");
 }

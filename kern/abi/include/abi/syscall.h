@@ -17,8 +17,8 @@ typedef i64 (*syscall_fn_t)(struct task *self, const struct trapframe *tf);
 extern const syscall_fn_t syscall_table[];
 i64 syscall_absent(struct task *self, const struct trapframe *tf);	/* counts, -ENOSYS */
 
-/* How often number nr (>= SYSCALL_COUNT: all larger ones together) was refused with -ENOSYS. */
-u64 syscall_absent_count(u32 nr);	/* calls of nr refused; ~0u: of all numbers past the table */
+/* How often number nr (~0u: all numbers past the table together) was refused with -ENOSYS. */
+u64 syscall_absent_count(u32 nr);
 /* debug=metrics: counts of a call by all CPUs; ns: time of those that ended.  False: not counted. */
 bool syscall_totals(u32 nr, u64 *calls, u64 *ended, u64 *ns);
 void syscall_metrics_init(void);		/* boot, after mem */

@@ -63,8 +63,10 @@ void lockrank_acquire(const void *lock, u16 rank, bool nested);
 void lockrank_release(const void *lock, u16 rank);
 /* The name of the spinlock that this CPU has held for longest and the number of its taking; NULL: none.  Context: any. */
 const char *lockrank_oldest_spin(u64 *seq);
+void lockrank_note_held(void);	/* notes for a panic: the spinlocks that this CPU holds, and where it took them */
 #else
 static inline const char *lockrank_oldest_spin(u64 *seq) { return NULL; }
+static inline void lockrank_note_held(void) { }
 #define FAST_PATH static ALWAYS_INLINE NO_LOCK_ANALYSIS
 
 void spin_wait(spinlock_t *l);	/* the lock was taken: waits for it and takes it */

@@ -20,6 +20,12 @@ extern u64 panic_fault_addr;	/* what panic_trap() reports as the fault address: 
 void panic_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Symbol that covers addr (table is embedded at link time); NULL outside the kernel's text. */
 const char *symbol_lookup(u64 addr, u64 *offset);
+/*
+ * For notes: "0xADDRESS (SYMBOL+0xOFFSET)" with the function or, in debug builds, the variable of the kernel that addr is
+ * in; the address alone elsewhere.  Returns buf.
+ */
+#define PLACE_LEN 96u
+const char *place_name(char buf[PLACE_LEN], u64 addr);
 void panic_read_cmdline(void);		/* panic=: the boot code calls it before anything can fail */
 extern i32 panic_timeout;	/* panic=: 0 halts, <0 resets at once, >0 seconds */
 /* Set once by the console driver: writes out what its ring still holds, by polling, without locks. */

@@ -43,10 +43,10 @@ static inline bool waitq_active(const struct waitq *q) { memory_fence(); return 
  */
 #if defined(SAKER_DEBUG) && !defined(SAKER_HOST)
 bool waitq_block(struct waiter *w, u64 deadline_ns);
-void waitq_check_lost(struct waiter *w);
+void waitq_check_lost(const struct waitq *q, struct waiter *w);
 #else
 static inline bool waitq_block(struct waiter *w, u64 deadline_ns) { return sched_block_until(deadline_ns); }
-static inline void waitq_check_lost(struct waiter *w) {}
+static inline void waitq_check_lost(const struct waitq *q, struct waiter *w) {}
 #endif
 
 /*
@@ -65,7 +65,7 @@ static inline void waitq_check_lost(struct waiter *w) {}
 				waitq_add((q), &wl_w_);					\
 				sched_set_state(st);					\
 				if (cond) {						\
-					waitq_check_lost(&wl_w_);			\
+					waitq_check_lost((q), &wl_w_);			\
 					break;						\
 				}							\
 				if (((st) == THREAD_SLEEP_INTR && thread_signal_pending()) ||	\
