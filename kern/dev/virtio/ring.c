@@ -79,7 +79,6 @@ int virtq_add(struct virtq *q, const struct virtq_buf *buf, u32 nread, u32 nwrit
 	q->slot[head].count = (u16)n;
 	q->free_head = at;
 	q->nfree -= (u16)n;
-	q->out++;
 	WRITE_ONCE(q->avail->ring[q->next_avail++ & (q->size - 1)], head);
 	trace_virtio_add(q->device, q->index, head, bytes);
 	return 0;
@@ -121,7 +120,6 @@ static void *chain_release(struct virtq *q, u16 head)
 	q->slot[last].next = q->free_head;
 	q->free_head = head;
 	q->nfree += s->count;
-	q->out--;
 	s->token = NULL;
 	return token;
 }
@@ -139,7 +137,7 @@ void *virtq_take(struct virtq *q, u32 *written)
 
 	if (!ready || q->broken)
 		return NULL;
-	if (ready > q->out)
+	if (ready > (u16)(q->published - q->last_used))
 		return breach(q, "more buffers used than there are");
 	/* Once each: the device may change them while they are looked at. */
 	u32 id = READ_ONCE(e->id), len = READ_ONCE(e->len);

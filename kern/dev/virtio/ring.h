@@ -39,8 +39,7 @@ struct virtq {
 	u16 free_head, nfree;		/* owner's lock from here on */
 	u16 next_avail;			/* chains added so far */
 	u16 published;			/* of them told to the device */
-	u16 last_used;			/* chains taken back so far */
-	u16 out;			/* chains that are out */
+	u16 last_used;			/* chains taken back so far: at most those that were told */
 	const char *broken;		/* what the device did wrong; NULL: nothing.  Set once */
 	struct virtq_slot *slot;	/* size of them */
 	void (*interrupt)(struct virtq *q);	/* the device used buffers; const, NULL: nobody cares */
