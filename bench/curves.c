@@ -79,18 +79,42 @@ static void run_mmap(unsigned long n)
 	}
 }
 
-static void setup_children(unsigned long x)
+static int go[2], answered[2];
+
+/* x bytes from the children: before the first round that they have begun, or their beginnings would be counted in it. */
+static void answers(unsigned long x)
 {
-	for (unsigned long i = 0; i < x; i++) {
-		children[i] = fork();
-		CHECK(children[i] >= 0);
-		if (children[i] == 0)
-			for (;;)
-				pause();
+	while (x) {
+		long got = read(answered[0], buffer + size, x);
+
+		CHECK(got > 0);
+		x -= (unsigned long)got;
 	}
 }
 
-static int go[2], answered[2];
+static void child_begin(void)
+{
+	if (write(answered[1], "", 1) != 1)
+		_exit(1);
+}
+
+static void setup_children(unsigned long x)
+{
+	size = 0;
+	CHECK(pipe(answered) == 0);
+	for (unsigned long i = 0; i < x; i++) {
+		children[i] = fork();
+		CHECK(children[i] >= 0);
+		if (children[i])
+			continue;
+		child_begin();
+		for (;;)
+			pause();
+	}
+	answers(x);
+	close(answered[0]);
+	close(answered[1]);
+}
 
 /* x processes that wait for a byte and answer with one: all of them are runnable at once in each round. */
 static void setup_runnable(unsigned long x)
@@ -102,11 +126,14 @@ static void setup_runnable(unsigned long x)
 	for (unsigned long i = 0; i < x; i++) {
 		children[i] = fork();
 		CHECK(children[i] >= 0);
-		if (children[i] == 0)
-			while (read(go[0], &c, 1) == 1)
-				if (write(answered[1], &c, 1) != 1)
-					_exit(1);
+		if (children[i])
+			continue;
+		child_begin();
+		while (read(go[0], &c, 1) == 1)
+			if (write(answered[1], &c, 1) != 1)
+				_exit(1);
 	}
+	answers(x);
 }
 
 static void done_children(unsigned long x)
@@ -127,15 +154,8 @@ static void run_kill(unsigned long n)
 static void run_rounds(unsigned long n)
 {
 	for (unsigned long round = 0; round < n; round += size) {
-		unsigned long left = size;
-
 		CHECK(write(go[1], buffer, size) == (long)size);
-		while (left) {
-			long got = read(answered[0], buffer + size, left);
-
-			CHECK(got > 0);
-			left -= (unsigned long)got;
-		}
+		answers(size);
 	}
 }
 

@@ -170,6 +170,8 @@ static void aspace_teardown(struct aspace *as)
 	rwlock_write(&as->lock);
 	tlb_leave(as);
 	huge_space_forget(as);
+	if (unlikely(as->asked))
+		fork_unlearn(as);
 	area_unlink_all(as, &dead);
 	image_tables_end(as);
 	pgtable_destroy(as);

@@ -221,6 +221,47 @@ TEST(fork, pages_that_both_will_write)
 	nothing_left();
 }
 
+/* A child that writes page `writes` of BASE, or none: may it write page `looked` at once? */
+static bool forked_early(struct aspace *as, i64 writes, u64 looked)
+{
+	struct aspace *kid;
+	struct fork_writes w = { .n = 0 };
+	bool early;
+
+	if (!CHECK(!aspace_fork(as, &w, &kid)))
+		return false;
+	early = pgtable_leaf(kid, BASE) != pgtable_leaf(as, BASE) &&
+		pte_writable(*leaf_slot(pgtable_leaf(kid, BASE), BASE + looked * P));
+	if (writes >= 0)
+		CHECK_EQ(user_poke(kid, BASE + (u64)writes * P, 7), 0);
+	aspace_unuse(kid);
+	CHECK_EQ(user_peek(as, BASE + looked * P), 1);
+	return early;
+}
+
+TEST(fork, pages_that_children_write_are_copied_early_until_they_do_not)
+{
+	struct aspace *as = start();
+	u32 n;
+
+	CHECK_EQ(map_at(as, BASE, 4 * P, RW), (i64)BASE);
+	for (u64 i = 0; i < 4; i++)
+		CHECK_EQ(user_poke(as, BASE + i * P, 1), 0);
+	CHECK(!forked_early(as, 2, 2));
+	for (n = 0; n < 40; n++)
+		CHECK(forked_early(as, 2, 2));		/* for as long as they write */
+	CHECK(!forked_early(as, 2, 1));
+	for (n = 0; n < 10 && forked_early(as, -1, 2); n++)
+		;
+	CHECK(n >= 1 && n <= 4);			/* one of four is asked */
+	CHECK(!forked_early(as, -1, 2));
+	for (n = 0; n < 10; n++)
+		(void)forked_early(as, 3, 3);
+	CHECK(forked_early(as, 3, 3));			/* another page now */
+	aspace_unuse(as);
+	nothing_left();
+}
+
 TEST(fork, pages_of_threads_are_not_copied_early)
 {
 	struct aspace *as = start(), *kid;

@@ -10,7 +10,7 @@
 
 #include "vm.h"
 
-#define FORK_FORGETS 32u		/* forks */
+#define FORK_ASKS 4u			/* each fourth child is asked what it wrote */
 
 /* --- areas ----------------------------------------------------------------- */
 
@@ -302,8 +302,11 @@ static bool part_leaves(pte_t *mine, pte_t *its, struct page **table)
 	return true;
 }
 
-/* The child gets pg, with the bytes of the page that it has in common with its parent at va alone; both may write. */
-static bool part_pages(pte_t *mine, pte_t *its, const struct area *a, u64 va, struct page *taken)
+/*
+ * The child gets pg, with the bytes of the page that it has in common with its parent at va alone; both may write.  clean:
+ * the processor notes in the child's entry that it was written.
+ */
+static bool part_pages(pte_t *mine, pte_t *its, const struct area *a, u64 va, struct page *taken, u64 clean)
 {
 	struct page *leaf = pte_page(*mine), *kid = pte_page(*its), *old;
 	pte_t e = *leaf_slot(leaf, va);
@@ -316,7 +319,7 @@ static bool part_pages(pte_t *mine, pte_t *its, const struct area *a, u64 va, st
 	memcpy(page_addr(taken), page_addr(old), PAGE_SIZE);
 	leaf_touch(leaf, mmu_index(va, 0), mmu_index(va, 0) + 1);
 	leaf_touch(kid, mmu_index(va, 0), mmu_index(va, 0) + 1);
-	WRITE_ONCE(leaf_slot(kid, va)->v, pgtable_entry_for(a, taken, true).v);
+	WRITE_ONCE(leaf_slot(kid, va)->v, pgtable_entry_for(a, taken, true).v & ~clean);
 	WRITE_ONCE(leaf_slot(leaf, va)->v, pgtable_entry_for(a, old, true).v);
 	page_put(old);
 	return true;
@@ -359,7 +362,7 @@ static void parts_copy(struct aspace *from, struct aspace *to, struct part *part
 			its = pgtable_dir_slot(to, p->va, NULL);
 			parted = part_leaves(mine, its, &p->table);
 		}
-		if (parted && part_pages(mine, its, p->area, p->va, p->page))
+		if (parted && part_pages(mine, its, p->area, p->va, p->page, to->asked ? PTE_DIRTY : 0))
 			p->page = NULL;
 	}
 	spin_unlock(&to->pgt_lock);
@@ -374,8 +377,8 @@ static void parts_copy(struct aspace *from, struct aspace *to, struct part *part
 
 /*
  * The first copies of a child teach the next fork what to copy at once: pages that C libraries write in every child.  What
- * the parent writes after a fork is its own business, and another page each time.  Now and then all is forgotten, since
- * nobody notices when a page is not written any more.
+ * the parent writes after a fork is its own business, and another page each time.  What a child that is asked left
+ * unwritten is forgotten (fork_unlearn()).
  */
 void fork_learn(struct aspace *as, u64 va)
 {
@@ -395,20 +398,39 @@ void fork_learn(struct aspace *as, u64 va)
 	}
 }
 
-static u32 parts_learned(struct aspace *from, struct part *parts, u32 n) MUST_HOLD(&from->lock)
+static bool was_written(struct aspace *as, u64 va)
+{
+	pte_t *dir = pgtable_dir_slot(as, va, NULL);
+
+	return dir && pte_live(*dir) && !pte_huge(*dir) && pte_dirty(*leaf_slot(pte_page(*dir), va));
+}
+
+void fork_unlearn(struct aspace *as)
+{
+	u64 *parted = as->set->parted;
+
+	for (u32 i = 0; i < FORK_LEARNED; i++) {
+		u64 va = READ_ONCE(parted[i]);
+
+		if (va && !was_written(as, va))
+			WRITE_ONCE(parted[i], 0);
+	}
+}
+
+static u32 parts_learned(struct aspace *from, struct aspace *to, struct part *parts, u32 n) MUST_HOLD(&from->lock)
 {
 	struct area_set *set = from->set;
-	u32 forks = READ_ONCE(set->forks) + 1;
+	u32 forks = READ_ONCE(set->forks);
 
 	for (u32 i = 0; i < FORK_LEARNED; i++) {
 		u64 va = READ_ONCE(set->parted[i]);
 
-		if (va)
-			n = part_add(from, parts, n, va);
-		if (forks == FORK_FORGETS)
-			WRITE_ONCE(set->parted[i], 0);
+		if (!va)
+			continue;
+		n = part_add(from, parts, n, va);
+		to->asked = forks % FORK_ASKS == 0;
 	}
-	WRITE_ONCE(set->forks, forks % FORK_FORGETS);
+	WRITE_ONCE(set->forks, forks + 1);
 	return n;
 }
 
@@ -426,7 +448,7 @@ static void part_early(struct aspace *from, struct aspace *to, const struct fork
 		return;
 	for (u32 i = 0; i < w->n; i++)
 		n = part_add(from, parts, n, w->at[i]);
-	n = parts_learned(from, parts, n);
+	n = parts_learned(from, to, parts, n);
 	if (n)
 		parts_copy(from, to, parts, n);
 	WRITE_ONCE(from->lessons, 0);			/* what it writes from now on says nothing of its children */

@@ -432,6 +432,7 @@ bool pgtable_detach_leaf(struct gather *g, u64 va)
 
 	if (pte_huge(*dir)) {
 		full = gather_block(g, huge_base(va), pte_page(huge_clear(as, path[1], dir)));
+		table_group_drop(path[1], dir);
 		if (path[1]->used)
 			return full;
 		level = 2;
@@ -441,7 +442,10 @@ bool pgtable_detach_leaf(struct gather *g, u64 va)
 		borrowed = dir->v & PTE_BORROWED;
 	}
 	for (; level <= 3; level++) {
-		WRITE_ONCE(table_entries(path[level])[mmu_index(va, level)].v, 0);
+		pte_t *at = &table_entries(path[level])[mmu_index(va, level)];
+
+		WRITE_ONCE(at->v, 0);
+		table_group_drop(path[level], at);
 		tables_add(as, -1);
 		if (level > 1 || !borrowed)
 			full |= gather_table(g, va, path[level - 1]);

@@ -108,6 +108,16 @@ static ALWAYS_INLINE pte_t *table_seek(const struct page *t, pte_t *at)
 			return at;
 	}
 }
+/* The entry at `at` is gone: the summary says so if it was its group's last, or walks would look at the group for ever. */
+static inline void table_group_drop(struct page *t, const pte_t *at)
+{
+	u64 group = ((u64)at & ~PAGE_MASK) / (TABLE_GROUP * sizeof(*at)), any = 0;
+
+	for (u32 i = 0; i < TABLE_GROUP; i++)
+		any |= table_entries(t)[group * TABLE_GROUP + i].v;
+	if (!any)
+		t->private &= ~(1ull << group);
+}
 static inline u64 leaf_rss(struct page *leaf)
 {
 	const struct leaf_count *c = leaf_count(leaf);
@@ -274,7 +284,7 @@ struct area_set {
 	u32 nspaces;				/* lock to change; inv. A7 when it may be read without */
 	struct list spaces GUARDED_BY(&lock);	/* aspace.set_link; parents before their children */
 	u64 parted[FORK_LEARNED];		/* pages that a child copied first after a fork, 0: none.  Hints, atomic (fork.c) */
-	u32 forks;				/* since parted was empty; as it */
+	u32 forks;				/* as it */
 };
 void area_set_init(void);
 MUST_USE struct area_set *area_set_create(void);		/* no space in it yet; NULL: no memory */
@@ -308,6 +318,8 @@ static inline bool flags_count_data(u32 f)
 
 /* fork.c: as copied the page at va on a write.  as->lock shared. */
 void fork_learn(struct aspace *as, u64 va);
+/* as, which nobody uses any more, was asked. */
+void fork_unlearn(struct aspace *as);
 
 /* fault.c */
 #define FAULT_FORCE (1u << 31)		/* with VM_WRITE or VM_READ: ptrace's right */

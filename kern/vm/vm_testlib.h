@@ -23,6 +23,8 @@ static inline u8 *walk_access(struct aspace *as, u64 va, u32 want)
 	if (!pte_present(e) || (want == VM_WRITE && !(pte_writable(e) && pte_writable(*dir))) ||
 	    (want == VM_EXEC && e.v & PTE_NX))
 		return NULL;
+	if (want == VM_WRITE && !pte_huge(*dir))
+		leaf_slot(pte_page(*dir), va)->v |= PTE_DIRTY;
 	return (u8 *)page_addr(pte_page(e)) + (va & ~PAGE_MASK);
 }
 

@@ -36,6 +36,9 @@ def wrong_values():
             holds("no iterations" in refused("--icount", option, row), f"{option} {row}")
         holds("no such row" in refused(option, "open_by_depth"), f"{option} of a curve")
         holds("no such row" in refused(option, "nosuchrow"), f"{option} of nothing")
+        holds("no such row" in refused(option, "open_by_depth@0"), f"{option} of no point")
+        holds("" != refused(option, "boot_by_memory@64"), f"{option} of a boot")
+    holds("no such row" in refused("--spans", "open_by_depth@4"), "--spans of a point")
 
 
 @case("bench: --points all is taken", only="saker")

@@ -57,8 +57,11 @@ def names(top):
             [name for kind, name in pairs if kind == "curve"] + ["boot_by_memory"])
 
 
-def repeated(option, name, rows):
-    """The name of a row with iterations, which is what can be taken apart."""
+def repeated(option, name, rows, curves=()):
+    """The name of a row with iterations, or CURVE@X, which is what can be taken apart."""
+    curve, _, x = name.partition("@")
+    if curve in curves and curve != "boot_by_memory" and x.isdigit() and int(x):
+        return name
     if name in BOOT_ROWS:
         raise Fatal(f"bench: {option}: {name} is measured once, before the benchmark program runs: it has no "
                     "iterations to take apart", 2)
@@ -102,7 +105,7 @@ def parse(top, args):
                 raise Fatal(f"bench: --points: {value!r} is none of: all", 2)
             request.points = True
         elif name == "--profile":
-            request.profile = repeated(name, value, rows)
+            request.profile = repeated(name, value, rows, curves)
         elif name == "--spans":
             request.spans = repeated(name, value, rows)
         elif name == "--append":

@@ -63,6 +63,7 @@ struct aspace {
 	u64 hint_base, hint_top, hint_hole;	/* of the search for a hole (gap.c, inv. A4).  lock exclusive */
 	refcount_t refs;		/* users of the struct (pins) */
 	u32 lessons;			/* copies on write that the next fork is still to learn from; atomic */
+	bool asked;			/* at its end it is looked at which of the pages copied early it wrote; const after fork */
 	atomic_t users;			/* threads that run in it: at 0 it is torn down */
 	pfn_t root;			/* top table; const after create */
 	spinlock_t pgt_lock;		/* rank PGTABLE: table structure and entries */
