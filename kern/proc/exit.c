@@ -24,6 +24,30 @@ void task_switch_aspace(struct task *self, struct aspace *as)
 		aspace_unuse(old);
 }
 
+/* A use of the space that most likely runs here next: nobody is nearer to a dying process than who waits for it. */
+static struct aspace *parents_aspace(struct process *p)
+{
+	GUARD_SPIN(&proc_table_lock);
+	return p->parent ? process_aspace_get(p->parent) : NULL;
+}
+
+/*
+ * The last user of a space leaves it.  The CPU has to leave it too before it is torn down, and goes to the parent's at
+ * once, as a kernel thread stays in the last one's (inv. G2): tables are loaded once and not twice.
+ */
+static void leave_aspace(struct task *self)
+{
+	struct aspace *old = self->thread.aspace, *next = parents_aspace(self->proc);
+	u64 irq = irq_save();
+
+	self->thread.aspace = NULL;
+	aspace_switch(old, next);
+	irq_restore(irq);
+	aspace_unuse(old);
+	if (next)
+		aspace_unuse(next);
+}
+
 static void exit_mm(struct task *self, bool group_dead)
 {
 	struct process *p = self->proc;
@@ -41,7 +65,10 @@ static void exit_mm(struct task *self, bool group_dead)
 		p->leader->maj_faults += (u64)atomic64_read(&as->maj_faults);
 		spin_unlock(&p->lock);
 	}
-	task_switch_aspace(self, NULL);
+	if (atomic_read(&as->users) == 1)
+		leave_aspace(self);
+	else
+		task_switch_aspace(self, NULL);
 }
 
 static void exit_files(struct task *self)

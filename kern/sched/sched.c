@@ -202,6 +202,7 @@ void sched_exit(void)
 	struct runq *rq;
 	u64 now;
 
+	arch_thread_destroy(&thread_current()->arch);	/* registers that nobody asks for are not saved */
 	irq_disable();
 	rq = this_rq();
 	now = clock_mono_ns();

@@ -186,6 +186,25 @@ static void vfork_parent_gets_its_turn_beside_a_busy_program(void)
 	}
 }
 
+/* A dying child's CPU may go to its parent's memory, which may be dying too. */
+static void parents_and_children_die_together(void)
+{
+	tap_must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (int i = 0; i < 200; i++) {
+		pid_t kid = tap_fork();
+
+		if (kid == 0) {
+			for (int n = 0; n < 3; n++)
+				if (fork() == 0)
+					_exit(0);
+			_exit(0);
+		}
+		while (wait(NULL) > 0)
+			;
+	}
+	tap_eq(errno, ECHILD);
+}
+
 static void exit_codes_are_eight_bits(void)
 {
 	static const int code[] = { 0, 1, 127, 128, 255, 256, 257, -1, 0x12345 };
@@ -400,6 +419,7 @@ TAP_MAIN(
 	CASE(vfork_parent_survives_a_failed_exec),
 	CASE(vfork_child_killed),
 	CASE(vfork_parent_gets_its_turn_beside_a_busy_program),
+	CASE(parents_and_children_die_together),
 	CASE(exit_codes_are_eight_bits),
 	CASE(descriptors_are_closed_by_exit),
 	CASE(orphans_get_a_new_parent),
