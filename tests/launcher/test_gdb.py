@@ -9,6 +9,7 @@ from tap import BOOT_LIMIT, TOP, case, command, cpus, holds
 
 SCRIPT = os.path.join(TOP, "tools/gdb/saker.py")
 ELF = os.path.join(TOP, "build/kern/saker.elf")
+DEBUG_KERNEL, DEBUG_ELF = "build/saker-debug.elf", os.path.join(TOP, "build/kern-debug/saker.elf")
 
 
 def free_port():
@@ -28,13 +29,13 @@ def read_until(pipe, mark):
     return found
 
 
-def session(commands, options=(), cmd=("sleep", "1000"), stop="sys_nanosleep", until=None):
+def session(commands, options=(), cmd=("sleep", "1000"), stop="sys_nanosleep", until=None, elf=ELF):
     """gdb's output for commands, given where stop is called: the command is about to sleep.  And the program's:
     what it wrote may still be on its way then, so until, if given, is waited for with the machine running again."""
     port = free_port()
     machine = subprocess.Popen(command(f"--gdb={port}", *options, cmd=cmd), stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    words = [shutil.which("gdb") or "gdb", "-nx", "-batch", "-x", SCRIPT, ELF]
+    words = [shutil.which("gdb") or "gdb", "-nx", "-batch", "-x", SCRIPT, elf]
     for one in ("set pagination off", "set tcp connect-timeout 20", f"target remote 127.0.0.1:{port}",
                 f"hbreak {stop}", "continue", *commands, "detach" if until else "kill"):
         words += ["-ex", one]
@@ -118,6 +119,15 @@ def translation():
 def held():
     output, _ = session(["saker locks", "saker runq"], cmd=("sh", "-c", "true & true"), options=cpus(2), stop="notify_parent_exit_locked")
     wants(output, "taken: ", "proc_table_lock (kern/proc/pid.c)", "CPU 0: runs ", "CPU 1: runs ")
+
+
+@case("gdb: a debug kernel knows who holds a lock, and where it was taken", only="saker")
+def holders():
+    subprocess.run(["make", "-s", "-f", "mk/kernel.mk", "DEBUG=1", "kernel"], cwd=TOP, check=True, stdout=subprocess.DEVNULL)
+    output, _ = session(["saker locks"], cmd=("sh", "-c", "true & true"), options=("--kernel", os.path.join(TOP, DEBUG_KERNEL), *cpus(2)),
+                        stop="notify_parent_exit_locked", elf=DEBUG_ELF)
+    holds(re.search(r"^CPU \d+ holds proc_table_lock at 0x[0-9a-f]+, rank 44, taken in \w+ \+ \d+$", output, re.M), output[-1500:])
+    holds("build it with DEBUG=1" not in output, output[-1500:])
 
 
 @case("gdb: the newest record of a trace is the call that is being made", only="saker")

@@ -209,8 +209,8 @@ def locks(_):
     for cpu in cpus():
         held = per_cpu("held_spins", "held_spins", cpu)
         for i in range(int(held["n"])):
-            lock = held["h"][i]["lock"]
-            print(f"CPU {cpu} holds {gdb.execute(f'info symbol {int(lock)}', to_string=True).strip()} rank {int(lock['rank'])}")
+            lock, where = held["h"][i]["lock"], int(held["h"][i]["where"])
+            print(f"CPU {cpu} holds {symbol(int(lock))} at {int(lock):#x}, rank {int(lock['rank'])}, taken in {symbol(where)}")
     for _, task in threads():
         thread = task["thread"]
         for i in range(int(thread["held_locks"])):
