@@ -116,6 +116,37 @@ def sums():
     holds(0.98 * runs < own < 1.05 * runs + 2000, f"{own:.0f} us in spans, {runs:.0f} us run")
 
 
+@case("trace: durations, quantiles and self times of a recording made by hand: a span across a sleep and to another CPU", only="saker")
+def arithmetic():
+    sys.path.insert(0, os.path.join(TOP, "tools"))
+    from saker import trace_read, trace_spans, trace_table
+    known = trace_read.Table(TOP)
+    events = []
+
+    def put(now, cpu, tid, name, phase=trace_read.INSTANT, first=0):
+        events.append((now, cpu, 0, tid, known.number(name), phase, first, 0))
+
+    def span(name, start, end, cpu):
+        put(start, cpu, 5, name, trace_read.BEGIN)
+        put(end, cpu, 5, name, trace_read.END)
+    # One tick is a nanosecond.  A switch: previous thread in the lower half of the word, next in the upper.
+    put(0, 0, 0, "sched.switch", first=5 << 32)
+    put(1000, 0, 5, "wait.total", trace_read.BEGIN)
+    put(2000, 0, 5, "sched.switch", first=5)
+    put(5000, 1, 0, "sched.switch", first=5 << 32)
+    span("fault.user", 5200, 5600, 1)
+    put(6000, 1, 5, "wait.total", trace_read.END)
+    for n in range(1, 101):
+        span("path.lookup", 10000 * n, 10000 * n + 10 * n, 1)
+    rows = trace_table.rows(trace_spans.Timeline(known, 2).feed(events).finish(), 1000000)
+    exact = {name: {column: round(value, 6) for column, value in row.items()} for name, row in rows.items()}
+    equal(exact["wait.total"], {"count": 1, "total": 5, "mean": 5, "p50": 5, "p99": 5, "max": 5, "self": 1.6}, "across a sleep and CPUs")
+    equal(exact["fault.user"]["self"], 0.4, "the span inside")
+    equal(exact["path.lookup"], {"count": 100, "total": 50.5, "mean": 0.505, "p50": 0.51, "p99": 1, "max": 1, "self": 50.5}, "a hundred spans")
+    # On a CPU from 0 to 2000 and from 5000 to the last record, at 1001000.
+    equal(exact["user"]["self"], 998 - 2 - 50.5, "the rest of the time that it ran")
+
+
 @case("trace: -e records some groups only", only="saker")
 def groups():
     with scratch() as top:
