@@ -83,6 +83,25 @@ def no_program():
     equal([name for name, _ in found.failures], ["bb_true"], "failures")
 
 
+@case("bench: with fixed addresses two boots count the same", only="saker")
+def fixed():
+    one, two = (bench_machine.boot(TOP, "saker", ["fixed", "exec_true", "getpid"], True) for _ in range(2))
+    equal((one.failures, two.failures), ([], []), "failures")
+    holds(one.boot and one.free_kib, "boot")
+    for row in ("exec_true", "getpid"):
+        low, high = sorted([one.rows[row][0], two.rows[row][0]])
+        holds(high < 1.002 * low, f"{row}: {low} and {high}")
+
+
+@case("bench: a sample goes on for the ticks that are asked for, in whole rounds", only="saker")
+def sample_length():
+    short, long = (bench_machine.boot(TOP, "saker", [f"ticks={ticks}", "getpid"], True) for ticks in (0, 3000000))
+    equal((short.failures, long.failures), ([], []), "failures")
+    per_round, n = short.order[0][1], long.order[0][1]
+    equal(n % per_round, 0, f"{n} in rounds of {per_round}")
+    holds(3000000 <= n * long.rows["getpid"][0] < 3000000 + 2 * per_round * long.rows["getpid"][0], f"{n} iterations")
+
+
 @case("bench: a stretch that is steeper than Linux's is named; a rise within the noise is not one", only="saker")
 def slopes():
     def points(name, ours, theirs):
