@@ -73,8 +73,9 @@ def records():
 
 @case("gdb: the stack of a thread that sleeps", only="saker")
 def sleeper():
-    output, _ = session(["saker bt 1", "saker locks"])
-    wants(output, "sched_switch", "syscall_entry", "user: rip 0x", "none of the global spinlocks")
+    output, _ = session(["saker bt 3", "saker locks"], stop="sys_sync", cmd=(
+        "sh", "-c", "sleep 1000 & until grep -q '(sleep) S' /proc/$!/stat; do :; done; sync"))
+    wants(output, "sched_switch", "sys_nanosleep", "syscall_entry", "user: rip 0x", "none of the global spinlocks")
 
 
 @case("gdb: saker maps says what /proc/PID/maps says, saker ps what ps says", only="saker")
