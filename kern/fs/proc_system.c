@@ -9,7 +9,6 @@
 #include <fs/fs.h>
 #include <ipc/socket.h>
 #include <mem/mem.h>
-#include <mem/block.h>
 #include <vm/huge.h>
 #include <vm/audit.h>
 #include <vm/verify.h>
@@ -41,7 +40,7 @@ static void meminfo_rest(struct seq *s, const struct mem_stats *m)
 	mem_line(s, "VmallocTotal:", KVMALLOC_SIZE >> PAGE_SHIFT);
 	mem_line(s, "VmallocUsed:", m->vmalloc);
 	mem_line(s, "VmallocChunk:", 0);
-	mem_line(s, "AnonHugePages:", block_count() * HUGE_PAGES);
+	mem_line(s, "AnonHugePages:", huge_anon_blocks() * HUGE_PAGES);
 	mem_line(s, "ShmemHugePages:", 0);
 	mem_line(s, "ShmemPmdMapped:", 0);
 	mem_line(s, "FileHugePages:", 0);
@@ -114,7 +113,7 @@ static int vmstat_show(struct seq *s, void *node)
 		   LLU(stat_sum(STAT_FAULT_MAJOR)), LLU(m.reclaimed));
 	seq_printf(s, "oom_kill %llu\nnr_tlb_remote_flush %llu\nnr_tlb_local_flush_one %llu\n", LLU(oom_kills()),
 		   LLU(stat_sum(STAT_TLB_REMOTE)), LLU(stat_sum(STAT_TLB_FLUSH)));
-	seq_printf(s, "nr_anon_transparent_hugepages %llu\n", LLU(block_count()));
+	seq_printf(s, "nr_anon_transparent_hugepages %llu\n", LLU(huge_anon_blocks()));
 	seq_printf(s, "thp_fault_alloc %llu\nthp_fault_fallback %llu\n", LLU(atomic64_read(&huge_stats.fault_alloc)),
 		   LLU(atomic64_read(&huge_stats.fault_fallback)));
 	seq_printf(s, "thp_collapse_alloc %llu\nthp_collapse_alloc_failed %llu\n", LLU(atomic64_read(&huge_stats.collapse)),

@@ -129,3 +129,35 @@ bool huge_is_at(struct aspace *as, u64 va)
 
 	return slot && pte_huge(*slot);
 }
+
+/* --- how many ---------------------------------------------------------------- */
+
+/* Blocks that as maps whole although they are spread, each once a round. */
+static u64 spread_in(struct aspace *as, u64 round)
+{
+	u64 n = 0;
+	pte_t *dir;
+
+	GUARD_SHARED(&as->lock);
+	GUARD_SPIN(&as->pgt_lock);
+	for (u64 va = 0; (dir = pgtable_next_dir(as, &va, USER_TOP)) != NULL; va = huge_base(va) + HUGE_SIZE) {
+		struct page *head = pte_page(*dir);
+
+		if (!pte_huge(*dir) || pte_kind(*dir) != KIND_ANON || block_is_whole(head) || READ_ONCE(head->index) == round)
+			continue;
+		WRITE_ONCE(head->index, round);		/* nobody else uses it in a private frame; the entry keeps it */
+		n++;
+	}
+	return n;
+}
+
+u64 huge_anon_blocks(void)
+{
+	static atomic64_t rounds;
+	u64 round = (u64)atomic64_add(&rounds, 1), n = block_count();
+
+	for (struct aspace *as = aspace_next(NULL); as; as = aspace_next(as))
+		if (READ_ONCE(as->nhuge))
+			n += spread_in(as, round);
+	return n;
+}

@@ -19,6 +19,47 @@ static void the_system_counts_them(void)
 	tap_ok(number_in("/proc/meminfo", "AnonHugePages") < before + 4 * 2048);
 }
 
+/* Its pages are owned one by one then: by the child, or by a reader for a moment. */
+static void they_count_while_a_child_has_parts_of_them(void)
+{
+	long before = number_in("/proc/meminfo", "AnonHugePages");
+	byte *p = huge_map(8);
+	int fds[2];
+
+	for (unsigned i = 0; i < 8; i++)
+		put(p + i * HUGE, 5, i);
+	need_huge(p, 8);
+	long splits = number_in("/proc/vmstat", "thp_split_pmd");
+
+	tap_must(pipe(fds));
+	pid_t kid = tap_fork();
+	if (kid == 0) {
+		for (unsigned i = 0; i < 8; i++)
+			put(p + i * HUGE, 6, i);
+		close(fds[1]);
+		(void)!read(fds[0], fds, 1);
+		tap_leave();
+	}
+	for (int tries = 0; tries < 1000 && number_in("/proc/vmstat", "thp_split_pmd") < splits + 8; tries++)
+		usleep(1000);
+	tap_eq(smaps_kb(p, "AnonHugePages"), 8 * 2048);
+	long now = number_in("/proc/meminfo", "AnonHugePages");
+	tap_ok(now >= before + 4 * 2048 && now <= before + 12 * 2048);
+	close(fds[1]);
+	tap_join(kid);
+	for (unsigned i = 0; i < 8; i++) {
+		char c;
+		struct iovec mine = { &c, 1 }, its = { p + i * HUGE, 1 };
+
+		tap_eq(process_vm_readv(getpid(), &mine, 1, &its, 1, 0), 1);
+		tap_ok(has(p + i * HUGE, 5, i));
+	}
+	now = number_in("/proc/meminfo", "AnonHugePages");
+	tap_ok(now >= before + 4 * 2048 && now <= before + 12 * 2048);
+	tap_must(munmap(p, 8 * HUGE));
+	tap_ok(number_in("/proc/meminfo", "AnonHugePages") < before + 4 * 2048);
+}
+
 static void a_process_can_refuse_them(void)
 {
 	tap_eq(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 0);
@@ -145,5 +186,5 @@ static void the_background_makes_them(void)
 	tap_ok(smaps_kb(p, "AnonHugePages") >= 2048);
 }
 
-TAP_MAIN(CASE(the_system_counts_them), CASE(a_process_can_refuse_them), CASE(the_system_can_refuse_them),
+TAP_MAIN(CASE(the_system_counts_them), CASE(they_count_while_a_child_has_parts_of_them), CASE(a_process_can_refuse_them), CASE(the_system_can_refuse_them),
 	 CASE(they_are_made_on_demand), CASE_SLOW(the_background_makes_them, 60))

@@ -40,6 +40,8 @@ struct compact_stats {
 };
 extern struct compact_stats compact_stats;
 
+/* Blocks that private memory maps by 2 MiB entries, however many do; looks through the spaces that have some.  Sleeps. */
+u64 huge_anon_blocks(void);
 void huge_start(void);				/* boot: the background collapse */
 /* May this area of as have 2 MiB entries, by its kind, its advice, its space and the system? */
 bool huge_area_eligible(const struct aspace *as, const struct area *a);
