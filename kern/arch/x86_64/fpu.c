@@ -153,9 +153,11 @@ int fpu_area_alloc(struct arch_thread *at)
 
 void fpu_area_free(struct arch_thread *at)
 {
-	if (at->fpu)
-		kfree(((void **)at->fpu)[-1]);
-	at->fpu = NULL;
+	void *area = at->fpu;
+
+	at->fpu = NULL;			/* first: a thread frees its own on its way out, and a switch must not save there */
+	if (area)
+		kfree(((void **)area)[-1]);
 }
 
 /* Interrupts off in these two. */
