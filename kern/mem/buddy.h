@@ -66,5 +66,14 @@ static inline enum buddy_group buddy_group_of(const struct buddy *b, u64 frame)
 {
 	return b->group[frame >> BUDDY_REGION];
 }
+/* Regions that are free as a whole, each alone or with its neighbours. */
+static inline u64 buddy_blocks(const struct buddy *b)
+{
+	u64 n = 0;
+
+	for (u32 o = BUDDY_REGION; o <= PAGE_MAX_ORDER; o++)
+		n += READ_ONCE(b->count[o]) << (o - BUDDY_REGION);
+	return n;
+}
 /* The region of this frame changes hands, with its free pieces.  It is no part of a larger free block. */
 void buddy_set_group(struct buddy *b, u64 frame, enum buddy_group group);

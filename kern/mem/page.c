@@ -570,6 +570,11 @@ struct page *mem_compact_frame(void)
 	return NULL;
 }
 
+u64 mem_free_blocks(void) NO_LOCK_ANALYSIS
+{
+	return buddy_blocks(&mem_zone.buddy);
+}
+
 u32 mem_compact_end(void)
 {
 	GUARD_IRQ(&mem_zone.lock);

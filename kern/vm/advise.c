@@ -244,7 +244,7 @@ int aspace_advise(struct aspace *as, u64 addr, u64 len, int advice)
 	list_init(&v.dead);
 	err = advise_range(&v, addr, addr + bytes);
 	/* Those that are collapsed already are no work the second time. */
-	while (advice == MADV_COLLAPSE && err == -ENOMEM && vm_compact())
+	while (advice == MADV_COLLAPSE && err == -ENOMEM && vm_compact() && !thread_fatal_pending())
 		err = advise_range(&v, addr, addr + bytes);
 	area_free_list(&v.dead);
 	return err;

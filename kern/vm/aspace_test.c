@@ -1,6 +1,9 @@
 /* Areas, faults, fork and copy-on-write, tables, remap, advice.
  * host-sources: @vm
  */
+#include <mem/compact.h>
+#include <vm/huge.h>
+
 #include "vm_testlib.h"
 
 #define BASE 0x10000000ul
@@ -34,6 +37,35 @@ static void check_areas(struct aspace *as, const char *want)
 
 	describe_areas(as, BASE, buf, sizeof(buf));
 	CHECK_STR_EQ(buf, want);
+}
+
+static struct page *cached_frame;
+
+static void drain_cached(void)
+{
+	if (cached_frame)
+		page_put(cached_frame);
+	cached_frame = NULL;
+}
+
+TEST(compact, a_block_whose_last_frame_a_cpu_had_cached_is_one_more)
+{
+	struct aspace *as = start();
+	struct page *taken[BLOCK_FRAMES + 1];
+	u64 blocks = mem_free_blocks();
+	u32 n = 0;
+
+	while (n < ARRAY_LEN(taken) && mem_free_blocks() == blocks)
+		NEED((taken[n++] = page_alloc(0, PAGE_FILE, 0)));
+	cached_frame = taken[--n];		/* alone in its region */
+	CHECK_EQ(mem_free_blocks(), blocks - 1);
+	host_on_drain = drain_cached;
+	CHECK_EQ(vm_compact(), 1u);
+	CHECK_EQ(mem_free_blocks(), blocks);
+	while (n)
+		page_put(taken[--n]);
+	aspace_unuse(as);
+	nothing_left();
 }
 
 TEST(area, maps_merge_and_split)

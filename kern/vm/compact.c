@@ -10,9 +10,11 @@
  *     new entry is there: a fault, a pin and fork find the one or the other.  Its count was 1 under the lock, so
  *     nobody else knows it.
  * K2  as->lock is held shared: the space is not torn down meanwhile.
- * K3  One run at a time.  Nothing is waited for but locks; frames come from what is free, and none: the run ends.
+ * K3  One run at a time (run_lock).  Nothing is waited for but locks; frames come from what is free, and none: the run
+ *     ends.  Who cannot go on without a block waits for the run that is going on, for what that frees is his too.
  */
 #include <mem/compact.h>
+#include <sched/mutex.h>
 #include <sched/pressure.h>
 #include <sched/sched.h>
 #include <vm/huge.h>
@@ -21,6 +23,7 @@
 
 #define BATCH	16u			/* frames moved under one hold of pgt_lock, with one flush */
 #define BACKOFF 64			/* requests that follow a run without gain and are not granted */
+#define FRUITLESS 4u			/* runs without gain, each over other regions, before somebody hears that there is none */
 
 struct move {
 	struct page *stock[BATCH];	/* frames to move to; [0, nstock) */
@@ -31,7 +34,7 @@ struct move {
 };
 
 struct compact_stats compact_stats;
-static atomic_t running;
+static mutex_t run_lock = { .rank = LR_COMPACT, .wait = WAITQ_INIT(run_lock.wait) };
 static atomic_t backoff;
 
 /* No lock held. */
@@ -152,35 +155,58 @@ void compact_drain(void)
 	smp_call_others(mem_drain_cpu, NULL);
 }
 
-u32 vm_compact(void)
+/* Inv. K3.  False: there is nothing that could be gained. */
+static bool run(u32 *freed) MUST_HOLD(&run_lock)
 {
-	u32 freed = 0;
+	u64 before = mem_free_blocks(), after;
+	u32 chosen;
 
-	assert_may_sleep();
-	if (!atomic_cas(&running, 0, 1))		/* inv. K3 */
-		return 0;
+	*freed = 0;
 	compact_drain();
-	if (mem_compact_begin()) {
+	chosen = mem_compact_begin();
+	if (chosen) {
 		move_all();
 		compact_drain();
-		freed = mem_compact_end();
+		*freed = mem_compact_end();
 	}
+	/* Often the last frame of a block was only in a CPU's cache. */
+	after = mem_free_blocks();
+	if (after > before + *freed)
+		*freed = (u32)(after - before);
 	atomic64_inc(&compact_stats.runs);
-	atomic64_add(&compact_stats.freed, freed);
-	atomic_set(&running, 0);
+	atomic64_add(&compact_stats.freed, *freed);
+	return chosen;
+}
+
+u32 vm_compact(void)
+{
+	i64 before = atomic64_read(&compact_stats.freed);
+	u32 freed;
+
+	assert_may_sleep();
+	mutex_lock(&run_lock);
+	freed = (u32)(atomic64_read(&compact_stats.freed) - before);	/* by others, while this one waited */
+	for (u32 n = 0; n < FRUITLESS && !freed && run(&freed); n++)
+		;
+	mutex_unlock(&run_lock);
 	return freed;
 }
 
 bool vm_compact_for_fault(void)
 {
+	u32 freed;
+
 	if (atomic_read(&backoff) > 0) {
 		atomic_dec(&backoff);
 		return false;
 	}
+	/* Another's run may take long, and 4 KiB do too; that says nothing about the next fault. */
+	if (!mutex_try_lock(&run_lock))
+		return false;
 	pressure_memory(true);
-	u32 freed = vm_compact();
-
+	(void)run(&freed);
 	pressure_memory(false);
+	mutex_unlock(&run_lock);
 	if (!freed)
 		atomic_set(&backoff, BACKOFF);
 	return freed;

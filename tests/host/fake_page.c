@@ -114,7 +114,13 @@ u32 mem_compact_begin(void)
 }
 
 u32 mem_compact_end(void) { return compact_release(&compact, &buddy); }
-void mem_drain_cpu(void *unused) {}
+u64 mem_free_blocks(void) { return buddy_blocks(&buddy); }
+void (*host_on_drain)(void);
+void mem_drain_cpu(void *unused)
+{
+	if (host_on_drain)
+		host_on_drain();
+}
 void mem_compact_put(struct page *pg) { page_put(pg); }
 bool mem_compact_leaving(const struct page *pg)
 {

@@ -17,3 +17,4 @@ bool mem_compact_leaving(const struct page *pg);	/* is pg in an isolated region?
 MUST_USE struct page *mem_compact_frame(void);
 void mem_compact_put(struct page *pg);			/* page_put() past the cache of this CPU */
 u32 mem_compact_end(void);				/* regions that are free now */
+u64 mem_free_blocks(void);				/* of 2 MiB that are free, larger ones in pieces.  A look without the lock */

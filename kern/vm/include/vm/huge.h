@@ -32,9 +32,12 @@ struct huge_stats {
 };
 extern struct huge_stats huge_stats;
 
-/* compact.c: frees 2 MiB blocks by moving private frames; sleeps, no lock held.  How many came free in this run. */
+/*
+ * compact.c: frees 2 MiB blocks by moving private frames; sleeps, no lock held.  How many came free, by this run or by
+ * another's that was waited for; others may have taken them already.
+ */
 u32 vm_compact(void);
-MUST_USE bool vm_compact_for_fault(void);	/* the same, seldom while it is of no use */
+MUST_USE bool vm_compact_for_fault(void);	/* one run, seldom while it is of no use; waits for nobody's */
 struct compact_stats {
 	atomic64_t runs, moved, freed;		/* runs; frames that moved; blocks that came free */
 };

@@ -70,6 +70,7 @@ void host_expect_panic(const char *text);
 extern u8 *host_ram;
 #define HOST_RAM_FRAMES 65536u
 void host_ram_limit(u64 frames);
+extern void (*host_on_drain)(void);		/* mem_drain_cpu() calls it, unless NULL */
 
 /* User memory: a user address is a host address; accesses in [start, start + len) fault (one range; len 0: none). */
 void host_user_bad(const void *start, u64 len);
