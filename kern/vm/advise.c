@@ -33,7 +33,12 @@ struct advise {
 	/* MADV_REMOVE: what to punch once the lock is dropped, and where to go on. */
 	struct vm_object *obj;
 	u64 off, len, next;
+	/* MADV_COLLAPSE: what became 2 MiB entries, and whether a block was missing. */
+	u32 collapsed;
+	bool no_block;
 };
+
+#define COLLAPSE_TRIES 8u		/* passes in a row that may gain nothing: others take what compaction frees */
 
 /* --- populate -------------------------------------------------------------- */
 
@@ -149,16 +154,18 @@ static int advise_flags(struct advise *v, struct area *a, u64 start, u64 end) MU
 }
 
 /* The system's mode and the background's limits do not bind who asks by name. */
-static int advise_collapse(struct aspace *as, struct area *a, u64 start, u64 end) MUST_HOLD(&as->lock)
+static int advise_collapse(struct advise *v, struct area *a, u64 start, u64 end) MUST_HOLD(&v->as->lock)
 {
 	u64 base = ALIGN_UP(start, HUGE_SIZE), stop = huge_base(end);
 	int failed = 0;
 
-	if (!huge_area_capable(as, a) || base > stop)
+	if (!huge_area_capable(v->as, a) || base > stop)
 		return -EINVAL;
 	for (; base < stop; base += HUGE_SIZE) {
-		int err = huge_collapse(as, a, base, HUGE_PAGES);
+		int err = huge_collapse(v->as, a, base, HUGE_PAGES);
 
+		v->collapsed += !err;
+		v->no_block |= err == -ENOMEM;
 		if (err && err != -EEXIST)
 			failed = err;
 	}
@@ -173,7 +180,7 @@ static int advise_area(struct advise *v, struct area *a, u64 start, u64 end) MUS
 	case MADV_REMOVE:
 		return advise_remove(v, a, start, end);
 	case MADV_COLLAPSE:
-		return advise_collapse(v->as, a, start, end);
+		return advise_collapse(v, a, start, end);
 	case MADV_COLD: case MADV_PAGEOUT:
 		return a->flags & VM_LOCKED ? -EINVAL : 0;	/* no swap: nothing that could be aged */
 	default:
@@ -229,6 +236,20 @@ static int advise_range(struct advise *v, u64 start, u64 end)
 	return hole;
 }
 
+/* Those that are collapsed already are no work the second time. */
+static int collapse_range(struct advise *v, u64 start, u64 end)
+{
+	int err = advise_range(v, start, end);
+
+	for (u32 tries = 0; v->no_block && tries < COLLAPSE_TRIES && vm_compact() && !thread_fatal_pending(); tries++) {
+		v->collapsed = v->no_block = 0;
+		err = advise_range(v, start, end);
+		if (v->collapsed)
+			tries = 0;
+	}
+	return err;
+}
+
 int aspace_advise(struct aspace *as, u64 addr, u64 len, int advice)
 {
 	struct advise v = { .as = as, .what = advice };
@@ -242,10 +263,7 @@ int aspace_advise(struct aspace *as, u64 addr, u64 len, int advice)
 	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
 		return advise_populate(as, addr, addr + bytes, advice == MADV_POPULATE_READ ? VM_READ : VM_WRITE);
 	list_init(&v.dead);
-	err = advise_range(&v, addr, addr + bytes);
-	/* Those that are collapsed already are no work the second time. */
-	while (advice == MADV_COLLAPSE && err == -ENOMEM && vm_compact() && !thread_fatal_pending())
-		err = advise_range(&v, addr, addr + bytes);
+	err = advice == MADV_COLLAPSE ? collapse_range(&v, addr, addr + bytes) : advise_range(&v, addr, addr + bytes);
 	area_free_list(&v.dead);
 	return err;
 }
