@@ -5,10 +5,9 @@
  * host-sources: kern/dev/virtio/console.c kern/dev/virtio/ring.c
  */
 #include <core/log.h>
-#include <mem/page.h>
-#include <mem/slab.h>
 #include <test/test.h>
 #include "console.h"
+#include "virtio_testlib.h"
 
 #define MAX_PORTS 31u
 #define ENTRIES	  32u
@@ -22,27 +21,6 @@ static u32 ports_made, changes, logged, refused, ready[MAX_PORTS];
 static bool no_ports;
 
 /* --- what is behind and beside the console ---------------------------------- */
-
-/* In simulated RAM, which the device's addresses are of. */
-void *kmalloc(usize size)
-{
-	struct page *pg = page_alloc(0, PAGE_KERNEL, 0);
-
-	return pg ? page_addr(pg) : NULL;
-}
-
-void *kzalloc(usize size)
-{
-	void *at = kmalloc(size);
-
-	return at ? memset(at, 0, size) : NULL;
-}
-
-void kfree(void *at)
-{
-	if (at)
-		page_put(page_of_addr(at));
-}
 
 static u32 config(struct virtio_device *d, u32 offset, u32 size) { return MAX_PORTS; }
 static void notify(struct virtio_device *d, struct virtq *q) {}

@@ -6,10 +6,9 @@
 #include <core/log.h>
 #include <core/uio.h>
 #include <dev/virtio.h>
-#include <mem/page.h>
-#include <mem/slab.h>
 #include <test/test.h>
 #include "console.h"
+#include "virtio_testlib.h"
 
 #define CONTROL_RX 2u
 #define CONTROL_TX 3u
@@ -33,32 +32,6 @@ static struct chardev *made[NUMBERS];	/* by minor */
 static u32 nmade;
 
 /* --- what is beside the driver ------------------------------------------------ */
-
-/* In simulated RAM, which the device's addresses are of. */
-void *kmalloc(usize size)
-{
-	u32 order = 0;
-
-	while (PAGE_SIZE << order < size)
-		order++;
-
-	struct page *pg = page_alloc(order, PAGE_KERNEL, 0);
-
-	return pg ? page_addr(pg) : NULL;
-}
-
-void *kzalloc(usize size)
-{
-	void *at = kmalloc(size);
-
-	return at ? memset(at, 0, size) : NULL;
-}
-
-void kfree(void *at)
-{
-	if (at)
-		page_put(page_of_addr(at));
-}
 
 void log_printf(enum log_level level, const char *fmt, ...) { logged++; }
 struct thread *thread_spawn_kernel(const char *name, void (*fn)(void *), void *arg) { return thread_current(); }
