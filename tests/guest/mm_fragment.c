@@ -202,7 +202,7 @@ static void found_after_compact_memory(void)
 	tap_must(madvise(p, n * HUGE, MADV_HUGEPAGE));
 	for (unsigned long i = 0; i < n; i++)
 		p[i * HUGE] = 1;
-	tap_enough(huge_at(p), n * 7 / 10, n);
+	tap_enough(huge_at(p), n * 3 / 4, n);
 	flood_ends();
 }
 
